@@ -1,0 +1,1 @@
+"""Changes the weights: data, layers, edits, training, verification of an erasure."""
