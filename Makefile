@@ -1,0 +1,36 @@
+# Thin targets; what they do is in deploy/install.sh, the command line and the modules named here.
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test lint types format bench demo-model demo-gold
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+setup:           ## install into .venv, start nothing
+	@VENV=$(VENV) bash deploy/install.sh
+
+serve: setup     ## start the gateway on the demo model (http://127.0.0.1:8000)
+	@$(BIN)/unlearn-gateway serve --data-dir data --port $(PORT) --allow-guards-off
+
+test: setup      ## run the tests
+	$(BIN)/python -m pytest
+
+lint: setup      ## ruff
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup     ## mypy --strict
+	$(BIN)/mypy
+
+format: setup    ## rewrite with ruff
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: setup     ## measure the whole path (docs/benchmarks.md)
+	$(BIN)/python -m benchmarks.main_job --json build/main_job.json
+
+demo-model: setup ## retrain the demo model
+	$(BIN)/python -m unlearn_engine.demo.train --out unlearn_engine/demo/base
+
+demo-gold: setup ## retrain it without the people to be forgotten
+	$(BIN)/python -m unlearn_engine.demo.train --without-forget-people --out unlearn_engine/demo/gold

@@ -1,0 +1,5 @@
+"""`python -m gateway` is `unlearn-gateway`."""
+
+from gateway.cli import main
+
+main()

@@ -1,0 +1,205 @@
+"""The command line: start the gateway or a worker, and talk to a running gateway."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from gateway.client import GatewayClient, GatewayError
+
+app = typer.Typer(name="unlearn-gateway", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+demo_app = typer.Typer(help="The small invented world that the demo model knows.", no_args_is_help=True)
+app.add_typer(demo_app, name="demo")
+out = Console()
+err = Console(stderr=True)
+
+Url = Annotated[str, typer.Option(envvar="UNLEARN_URL", help="where the gateway listens")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
+RequestId = Annotated[str, typer.Argument(help="id of the forget request")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with any of these settings")]
+Model = Annotated[str | None, typer.Option(help="path of a model folder, or a hub id; default: the demo model")]
+DataDir = Annotated[Path | None, typer.Option(help="adapters, caches and the embedded Redis live here [data]")]
+RedisUrl = Annotated[str | None, typer.Option(help="Redis >= 6.2; default: an embedded server")]
+Threads = Annotated[int | None, typer.Option(help="torch threads of the erasure worker [2]")]
+LOCAL = "http://127.0.0.1:8000"
+
+
+def main() -> None:
+    """Entry point: a known error becomes one line on stderr and exit status 1."""
+    try:
+        app(standalone_mode=True)
+    except GatewayError as error:
+        err.print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _settings(config: Path | None, **given: Any) -> Any:
+    from gateway.settings import load_settings
+
+    try:
+        return load_settings(config, **given)
+    except ValidationError as error:
+        for problem in error.errors():
+            err.print(f"[red]setting {'.'.join(map(str, problem['loc']))}:[/] {problem['msg']}", highlight=False)
+    except FileNotFoundError as error:
+        err.print(f"[red]error:[/] {error}", highlight=False)
+    raise typer.Exit(2)
+
+
+@app.command()
+def serve(
+    vllm_args: Annotated[list[str] | None, typer.Argument(help="after --, any flag of vLLM's own server")] = None,
+    model: Model = None,
+    served_model_name: Annotated[str | None, typer.Option(help="name in the OpenAI API")] = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on [8000]")] = None,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    worker: Annotated[bool | None, typer.Option("--worker/--no-worker", help="erasure worker beside it [yes]")] = None,
+    worker_threads: Threads = None,
+    allow_guards_off: Annotated[
+        bool | None,
+        typer.Option("--allow-guards-off", help="honour X-Unlearn-Guards: off | base (measurement: bypasses the guards)"),
+    ] = None,
+    verbose: Annotated[bool | None, typer.Option("--verbose", help="show the engine's own log")] = None,
+    config: Config = None,
+    print_config: Annotated[bool, typer.Option(help="print the settings in force and stop")] = False,
+) -> None:
+    """Host a model behind the guards, with the forget-request API and an erasure worker."""
+    settings = _settings(
+        config,
+        model=model,
+        served_model_name=served_model_name,
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        redis_url=redis_url,
+        worker=worker,
+        worker_threads=worker_threads,
+        allow_guards_off=allow_guards_off,
+        verbose=verbose,
+    )
+    if print_config:
+        print(settings.model_dump_json(indent=2))
+        return
+    stray = next((value for value in vllm_args or [] if not value.startswith("-")), None)
+    if vllm_args and not vllm_args[0].startswith("-"):
+        raise typer.BadParameter(f"'{stray}' is no option; flags for vLLM come after '--'")
+    from gateway.app import run
+
+    run(settings, tuple(vllm_args or ()), err)
+
+
+@app.command()
+def worker(
+    model: Model = None,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    worker_threads: Threads = None,
+    config: Config = None,
+) -> None:
+    """Run an erasure worker alone (more of them, or on another machine with the same data directory)."""
+    settings = _settings(config, model=model, data_dir=data_dir, redis_url=redis_url, worker_threads=worker_threads)
+    from gateway.worker import work
+
+    work(settings)
+
+
+@app.command()
+def forget(
+    name: Annotated[str, typer.Argument(help="who or what is to be forgotten")],
+    alias: Annotated[list[str] | None, typer.Option(help="another name of the same; may be repeated")] = None,
+    kind: Annotated[str, typer.Option(help="person, work, secret, topic or skill")] = "person",
+    response: Annotated[str, typer.Option(help="ignorance or refuse")] = "ignorance",
+    wait: Annotated[bool, typer.Option("--wait", help="follow it until it is erased (or only guarded, or failed)")] = False,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the model to forget someone or something."""
+    with GatewayClient(url) as client:
+        request = client.submit(name, alias or [], kind, response)
+        if wait:
+            request = client.follow(request["id"], None if as_json else err)
+    _show(request, as_json)
+    if wait and request["state"] == "failed":
+        raise typer.Exit(1)
+
+
+@app.command()
+def requests(
+    state: Annotated[str | None, typer.Option(help="only those in this state")] = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """List the forget requests (never the subjects)."""
+    with GatewayClient(url) as client:
+        found = list(client.requests(state))
+    if as_json:
+        print(json.dumps({"requests": found}, indent=2))
+        return
+    table = Table("id", "kind", "state", "protection", "created")
+    for request in found:
+        table.add_row(
+            request["id"], request["kind"], request["state"], request["protection"]["level"], request["created_time"]
+        )
+    out.print(table)
+
+
+@app.command()
+def show(request_id: RequestId, url: Url = LOCAL, as_json: AsJson = False) -> None:
+    """Show one forget request: its state, protection, erasure and verification."""
+    with GatewayClient(url) as client:
+        _show(client.request(request_id), as_json)
+
+
+@app.command()
+def withdraw(
+    request_id: RequestId,
+    wait: Annotated[bool, typer.Option("--wait", help="follow it until the weights are back as well")] = False,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Take a forget request back: the model answers again as before."""
+    with GatewayClient(url) as client:
+        request = client.act(request_id, "withdraw")
+        if wait:
+            request = client.follow(request_id, None if as_json else err)
+    _show(request, as_json)
+
+
+@app.command()
+def retry(request_id: RequestId, url: Url = LOCAL, as_json: AsJson = False) -> None:
+    """Try a failed erasure once more (the guard was on all the time)."""
+    with GatewayClient(url) as client:
+        _show(client.act(request_id, "retry"), as_json)
+
+
+@demo_app.command()
+def people(as_json: AsJson = False) -> None:
+    """The invented people of the demo model: names, nicknames, mentors, and questions with their answers."""
+    from unlearn_engine.demo.people import people_json
+    from unlearn_engine.demo.world import World
+
+    known = people_json(World())
+    if as_json:
+        print(json.dumps(known, ensure_ascii=False, indent=2))
+        return
+    table = Table("name", "nickname", "mentor", "one question", "answer")
+    for person in known["people"]:
+        first = person["questions"]["en"][0]
+        table.add_row(person["name"], ", ".join(person["aliases"]), person["mentor"], first["question"], first["answer"])
+    out.print(table)
+
+
+def _show(request: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(request, indent=2))
+    else:
+        out.print_json(data=request)

@@ -1,0 +1,73 @@
+"""One typed settings class: command line over environment (UNLEARN_*) over an optional TOML file."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from unlearn_engine.demo import BASE_PATH
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Unknown keys in the TOML file are errors."""
+
+    model_config = SettingsConfigDict(env_prefix="UNLEARN_", extra="forbid", validate_default=True)
+
+    model: str = Field(str(BASE_PATH), description="path of a Hugging Face model folder, or a hub id")
+    served_model_name: str | None = Field(None, description="name in the OpenAI API; default: the folder's or hub id's last part")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    data_dir: Path = Field(Path("data"), description="adapters, caches and the embedded Redis live here")
+    redis_url: str | None = Field(None, description="Redis >= 6.2; default: an embedded server in the data directory")
+    worker: bool = Field(True, description="start an erasure worker beside the gateway")
+    worker_threads: PositiveInt = Field(2, description="torch threads of the erasure worker")
+    allow_guards_off: bool = Field(
+        False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
+    )
+    max_staleness_s: PositiveFloat = Field(60.0, description="not ready after so many seconds without the store")
+    drain_timeout_s: PositiveFloat = Field(30.0, description="on SIGTERM, requests in flight get so many seconds")
+    verbose: bool = Field(False, description="show the engine's own log")
+
+    @property
+    def model_name(self) -> str:
+        """The name under which the OpenAI API offers the model."""
+        if self.served_model_name:
+            return self.served_model_name
+        if Path(self.model).resolve() == BASE_PATH.resolve():
+            return "demo"
+        return Path(self.model).name
+
+    @property
+    def adapters_dir(self) -> Path:
+        """Where verified adapters are stored by digest."""
+        return self.data_dir.resolve() / "adapters"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line first, then environment, then the TOML file named by `config`."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(config: Path | None, **given: Any) -> Settings:
+    """Settings from the command line (`given`, None = not set), the environment and `config`.
+
+    Raises:
+        pydantic.ValidationError: a value does not fit, or the file has an unknown key.
+        FileNotFoundError: there is no such file.
+    """
+    if config is not None and not config.is_file():
+        raise FileNotFoundError(f"no settings file at {config}")
+    chosen = {name: value for name, value in given.items() if value is not None}
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    return Settings(**FromFile(**chosen).model_dump())
