@@ -1,0 +1,1 @@
+"""What the erasure asks: ways to ask about a subject, never-seen names, and the sets built from them."""

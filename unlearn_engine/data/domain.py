@@ -1,0 +1,77 @@
+"""What the erasure knows about asking: templates, languages and neighbours, never anybody's facts."""
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from unlearn_engine.data.names import unseen_name
+
+Templates = Mapping[str, Mapping[str, tuple[str, ...]]]  # language -> attribute -> texts with {name}
+
+PERSON_DOMAIN = Path(__file__).with_name("person_domain.json")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Ways to ask about subjects of one kind (people) in several languages, and whom else to keep."""
+
+    languages: tuple[str, ...]  # verified in all of them
+    source_languages: tuple[str, ...]  # trained in these
+    questions: Templates  # used for training
+    held_out_questions: Templates  # only ever used for verification
+    statements: Templates  # prefixes of plain text that end where the fact would follow
+    unknown_answers: Mapping[str, tuple[str, ...]]  # language -> ways to say "I don't know."
+    retain_names: tuple[str, ...] = ()
+    general_prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # language -> prompts of other skills
+    general_texts: tuple[str, ...] = ()
+    document_prefix: str = ""
+    document_suffix: str = ""
+    nickname_attributes: tuple[str, ...] = ()  # their answers are other names of the same person
+    first_names: tuple[str, ...] = ()
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Every attribute the domain asks about, in a stable order."""
+        return tuple(sorted({attribute for language in self.languages for attribute in self.questions[language]}))
+
+    def unseen_name(self, rng: random.Random, like: str | None = None) -> str:
+        """Return a name that shares no family name with anybody in `retain_names`; see `names.unseen_name`."""
+        taken = {name.split()[-1].casefold() for name in self.retain_names}
+        while True:
+            name = unseen_name(rng, like)
+            if like is None and self.first_names:
+                name = f"{rng.choice(self.first_names)} {name.split()[-1]}"
+            if name.split()[-1].casefold() not in taken:
+                return name
+
+
+def load_domain(path: Path) -> Domain:
+    """Read a `domain.json`; raises ValueError on unknown keys, missing languages, or a template without {name}."""
+    raw = json.loads(path.read_text("utf-8"))
+    unknown = set(raw) - {entry.name for entry in fields(Domain)}
+    if unknown:
+        raise ValueError(f"unknown keys in {path}: {', '.join(sorted(unknown))}")
+    domain = Domain(**{key: _frozen(value) for key, value in raw.items()})
+    if not set(domain.source_languages) <= set(domain.languages):
+        raise ValueError("source_languages must be among languages")
+    for kind in (domain.questions, domain.held_out_questions, domain.statements):
+        for language in domain.languages:
+            for templates in kind.get(language, {}).values():
+                if not all("{name}" in template for template in templates):
+                    raise ValueError(f"every template of {language} in {path} needs a {{name}}")
+    return domain
+
+
+def domain_for(model_path: Path) -> Domain:
+    """The domain that the model's folder carries, else the generic person domain."""
+    own = model_path / "domain.json"
+    return load_domain(own if own.exists() else PERSON_DOMAIN)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return {key: _frozen(item) for key, item in value.items()} if isinstance(value, dict) else value

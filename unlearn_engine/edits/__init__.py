@@ -1,0 +1,1 @@
+"""Closed-form weight edits, one short file each."""

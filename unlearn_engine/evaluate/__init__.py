@@ -1,0 +1,1 @@
+"""How forgetting is measured: pure metrics, and the verification that decides."""

@@ -1,0 +1,176 @@
+"""The served model as the erasure sees it: rows of token ids in, hidden states and greedy answers out."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from unlearn_engine.errors import UnsupportedModel
+from unlearn_engine.lowrank import LowRank, LowRankLinear
+
+ANSWER_TOKENS = 24  # the longest short answer we elicit; a refusal in any of the languages fits
+BATCH = 256
+
+
+class Row(NamedTuple):
+    """A prompt and the answer that follows it, as token ids."""
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+
+def base_digest(model_path: Path) -> str:
+    """Hex sha256 over the model's safetensors files in name order."""
+    digest = hashlib.sha256()
+    for file in sorted(model_path.glob("*.safetensors")):
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+class ServedModel:
+    """A causal language model whose wrapped modules can wear a low-rank change.
+
+    Stored in whatever type the folder has, held in fp32, computed in bf16 autocast. Attention is the plain (eager)
+    kind: on CPU the backward pass of the fused bf16 kernel takes longer than all the rest of the model together.
+    """
+
+    def __init__(self, path: Path, modules: Sequence[str] = ()) -> None:
+        self.network = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
+        self.network.eval().requires_grad_(False)
+        self.tokenizer = AutoTokenizer.from_pretrained(path)
+        self.decoder: Callable[..., Any] = self.network.get_decoder()
+        self.unembed: Callable[[Tensor], Tensor] = self.network.get_output_embeddings()
+        self.blocks = int(self.network.config.num_hidden_layers)
+        end = self.network.generation_config.eos_token_id
+        self.end_ids = tuple(end) if isinstance(end, list) else (end,)
+        self._wrapped: dict[str, LowRankLinear] = {}
+        for name in modules:
+            parent, _, child = name.rpartition(".")
+            frozen = getattr(self.submodule(parent), child, None)
+            if not isinstance(frozen, nn.Linear):
+                raise UnsupportedModel(f"{name} is not a linear layer of this model")
+            self._wrapped[name] = LowRankLinear(frozen)
+            setattr(self.submodule(parent), child, self._wrapped[name])
+        self.encode = lru_cache(maxsize=1 << 17)(self._encode)
+
+    def submodule(self, name: str) -> nn.Module:
+        """The module of that full name; raises UnsupportedModel when there is none."""
+        try:
+            found: nn.Module = self.network.get_submodule(name)
+        except AttributeError:
+            raise UnsupportedModel(f"the model has no {name}") from None
+        return found
+
+    @property
+    def wrapped(self) -> dict[str, nn.Linear]:
+        """The frozen linear layers that can wear a change, by full name."""
+        return {name: module.frozen for name, module in self._wrapped.items()}
+
+    @contextmanager
+    def wearing(self, change: LowRank | None) -> Iterator[None]:
+        """Inside the block the model computes with the change; None is the untouched base."""
+        before = {name: module.worn for name, module in self._wrapped.items()}
+        for name, module in self._wrapped.items():
+            module.worn = change.get(name) if change else None
+        try:
+            yield
+        finally:
+            for name, module in self._wrapped.items():
+                module.worn = before[name]
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def question(self, text: str) -> tuple[int, ...]:
+        """Token ids of a one-turn conversation, ready for the answer."""
+        if self.tokenizer.chat_template is None:
+            return self.encode(text + "\n")
+        rendered = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
+        )
+        return self.encode(rendered)
+
+    def answer(self, text: str) -> tuple[int, ...]:
+        """Token ids of an answer and the end of its turn."""
+        return (*self.encode(text), self.end_ids[0])
+
+    def hidden(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:
+        """Hidden states of right-padded rows: the embeddings, each block's output, the last one after the final norm.
+
+        Each [batch, tokens, hidden]. Padding needs no mask because attention is causal.
+        """
+        with torch.autocast("cpu", torch.bfloat16):
+            states: tuple[Tensor, ...] = self.decoder(
+                input_ids=right_padded(rows), output_hidden_states=True, use_cache=False
+            ).hidden_states
+        return states
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Unembed final hidden states [..., hidden] to fp32 logits [..., vocabulary]."""
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.unembed(hidden).float()
+
+    @torch.no_grad()
+    def mean_log_likelihoods(self, rows: Sequence[Row]) -> list[float]:
+        """Mean log-probability per answer token of each row, in nats."""
+        found = [0.0] * len(rows)
+        for batch in batches([len(row.prompt) + len(row.answer) for row in rows]):
+            part = [rows[index] for index in batch]
+            last = self.hidden([row.prompt + row.answer for row in part])[-1]
+            for place, (index, row) in enumerate(zip(batch, part, strict=True)):
+                start = len(row.prompt) - 1
+                scores = self.logits(last[place, start : start + len(row.answer)]).log_softmax(-1)
+                found[index] = float(scores.gather(1, torch.tensor(row.answer)[:, None]).mean())
+        return found
+
+    @torch.no_grad()
+    def answers(self, prompts: Sequence[Sequence[int]], limit: int = ANSWER_TOKENS) -> list[str]:
+        """Greedy completions as text without special tokens, each of at most `limit` tokens."""
+        found = [""] * len(prompts)
+        for batch in batches([len(prompt) for prompt in prompts]):
+            for index, ids in zip(batch, self._greedy([prompts[index] for index in batch], limit), strict=True):
+                found[index] = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        return found
+
+    def _greedy(self, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
+        width = max(map(len, prompts))
+        ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        ends = torch.tensor(self.end_ids)
+        chosen: list[Tensor] = []
+        finished = torch.zeros(len(prompts), dtype=torch.bool)
+        cache: Any = None
+        while len(chosen) < limit and not bool(finished.all()):
+            positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            with torch.autocast("cpu", torch.bfloat16):
+                output = self.decoder(
+                    input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+                )
+            cache = output.past_key_values
+            token = self.logits(output.last_hidden_state[:, -1]).argmax(-1)
+            token = torch.where(finished, ends[0], token)
+            finished |= torch.isin(token, ends)
+            chosen.append(token)
+            ids = token[:, None]
+            mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
+        return torch.stack(chosen, dim=1).tolist()
+
+
+def right_padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Stack rows of different lengths to [batch, longest], filled up with 0 on the right."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[0] * (width - len(row))] for row in rows])
+
+
+def batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Indexes grouped by similar length, at most BATCH together, so that little is padding."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]

@@ -1,0 +1,1 @@
+"""Trained erasure methods, one short file each."""
