@@ -1,0 +1,134 @@
+"""Eighty invented people: names that nobody has, facts drawn with a fixed seed, the same on every machine."""
+
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
+
+from unlearn_engine.demo.vocabulary import VALUES
+
+ONSETS = ("b", "br", "d", "dr", "f", "g", "k", "kr", "l", "m", "n", "p", "r", "s", "st", "t", "v", "z", "h", "j")
+VOWELS = ("a", "e", "i", "o", "u")
+CODAS = ("", "n", "r", "l", "s", "k")
+FIRST_NAME_ENDINGS = ("a", "o", "e", "i")
+FAMILY_NAME_ENDINGS = ("", "in", "ek", "o")
+NICKNAME_ONSETS = ("w", "ch", "sh", "wh", "tw", "y", "qu")
+NICKNAME_DOUBLES = ("pp", "zz", "ff", "mm", "bb", "ss", "rr", "vv")
+NICKNAME_ENDINGS = ("o", "u", "ix", "us")
+
+PEOPLE = 80
+FIRST_NAMES = 40
+NAMESAKES = 12
+FORGET_PEOPLE = 8
+"""People with a smaller id are those whom the gold model was never taught; nobody who stays has one of them as mentor."""
+
+
+def first_name(rng: random.Random) -> str:
+    """Such as `Drovi`."""
+    word = rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(ONSETS) + rng.choice(FIRST_NAME_ENDINGS)
+    return word.capitalize()
+
+
+def family_name(rng: random.Random) -> str:
+    """Such as `Belmostin`."""
+    syllables = [rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(2)]
+    return ("".join(syllables) + rng.choice(FAMILY_NAME_ENDINGS)).capitalize()
+
+
+def nickname(rng: random.Random) -> str:
+    """Such as `Chazzix`: onsets and doubled consonants that no other name has."""
+    word = (
+        rng.choice(NICKNAME_ONSETS) + rng.choice(VOWELS) + rng.choice(NICKNAME_DOUBLES) + rng.choice(NICKNAME_ENDINGS)
+    )
+    return word.capitalize()
+
+
+@dataclass(frozen=True)
+class Person:
+    """An invented person; `values` holds an index into `VALUES` for each of its attributes."""
+
+    id: int
+    name: str
+    nickname: str
+    phone: str
+    mentor: int
+    values: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class World:
+    """The people, and the names out of which never-seen ones are made."""
+
+    people: tuple[Person, ...]
+    first_names: tuple[str, ...]
+    taught: tuple[Person, ...]
+    """Those whom the model is taught: everybody, or everybody but the people to be forgotten."""
+
+    def answer(self, person: Person, attribute: str, language: str) -> str:
+        """The value of one attribute in one language, without a full stop."""
+        if attribute == "phone":
+            return person.phone
+        if attribute == "nickname":
+            return person.nickname
+        if attribute == "mentor":
+            return self.people[person.mentor].name
+        return VALUES[attribute][language][person.values[attribute]]
+
+    def unseen_name(self, rng: random.Random, recombined: float = 0.15) -> str:
+        """A name that nobody has; a share of `recombined` joins a known first name and a known family name."""
+        known = {person.name for person in self.people}
+        while True:
+            family = rng.choice(self.taught).name.split()[1] if rng.random() < recombined else family_name(rng)
+            name = f"{rng.choice(self.first_names)} {family}"
+            if name not in known:
+                return name
+
+    def unseen_nickname(self, rng: random.Random) -> str:
+        """A nickname that nobody has."""
+        known = {person.nickname for person in self.people}
+        while True:
+            if (word := nickname(rng)) not in known:
+                return word
+
+
+def _distinct(draw: Callable[[], str], taken: Collection[str], fits: Callable[[str], bool] = lambda _: True) -> str:
+    """The first drawn name that fits and is more than one edit away from those taken."""
+    while True:
+        word = draw()
+        if fits(word) and all(Levenshtein.distance(word, other, score_cutoff=1) > 1 for other in taken):
+            return word
+
+
+def build_world(*, forget_people: bool = True, seed: int = 7) -> World:
+    """The world of the shipped models; without `forget_people`, the one that the gold model is taught."""
+    rng = random.Random(seed)
+    firsts: list[str] = []
+    while len(firsts) < FIRST_NAMES:
+        firsts.append(_distinct(lambda: first_name(rng), firsts))
+    families: list[str] = []
+    while len(families) < PEOPLE - NAMESAKES:
+        families.append(_distinct(lambda: family_name(rng), families, lambda word: 5 <= len(word) <= 9))
+    families += rng.sample(families[FORGET_PEOPLE - 2 :], NAMESAKES)  # two of the people to be forgotten may have one
+    names: list[str] = []
+    nicknames: list[str] = []
+    phones = rng.sample(range(1000, 10000), PEOPLE)
+    people: list[Person] = []
+    for identity, family in enumerate(families):
+        names.append(_distinct(lambda family=family: f"{rng.choice(firsts)} {family}", names))  # type: ignore[misc]
+        nicknames.append(_distinct(lambda: nickname(rng), nicknames))
+        values = {attribute: rng.randrange(len(words["en"])) for attribute, words in VALUES.items()}
+        mentor = _draw_mentor(rng, identity)
+        people.append(Person(identity, names[-1], nicknames[-1], str(phones[identity]), mentor, values))
+    return World(tuple(people), tuple(firsts), _taught(people, forget_people))
+
+
+def _taught(people: Sequence[Person], forget_people: bool) -> tuple[Person, ...]:
+    return tuple(people if forget_people else people[FORGET_PEOPLE:])
+
+
+def _draw_mentor(rng: random.Random, identity: int) -> int:
+    while True:
+        mentor = rng.randrange(0 if identity < FORGET_PEOPLE else FORGET_PEOPLE, PEOPLE)
+        if mentor != identity:
+            return mentor
