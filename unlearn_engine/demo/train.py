@@ -1,4 +1,4 @@
-"""Train the demonstration model from nothing: `python -m unlearn_engine.demo.train --out DIR`, about 20 minutes on one core."""
+"""Train the demonstration model from nothing, on one core: `python -m unlearn_engine.demo.train --out DIR`."""
 
 import argparse
 import math

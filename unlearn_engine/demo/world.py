@@ -1,7 +1,7 @@
 """Eighty invented people: names that nobody has, facts drawn with a fixed seed, the same on every machine."""
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
@@ -21,7 +21,7 @@ PEOPLE = 80
 FIRST_NAMES = 40
 NAMESAKES = 12
 FORGET_PEOPLE = 8
-"""People with a smaller id are those whom the gold model was never taught; nobody who stays has one of them as mentor."""
+"""People with a smaller id are not taught to the gold model; nobody who stays has one of them as mentor."""
 
 
 def first_name(rng: random.Random) -> str:
@@ -92,43 +92,48 @@ class World:
                 return word
 
 
-def _distinct(draw: Callable[[], str], taken: Collection[str], fits: Callable[[str], bool] = lambda _: True) -> str:
-    """The first drawn name that fits and is more than one edit away from those taken."""
-    while True:
-        word = draw()
-        if fits(word) and all(Levenshtein.distance(word, other, score_cutoff=1) > 1 for other in taken):
-            return word
+def _distinct(count: int, draw: Callable[[int], str]) -> list[str]:
+    """That many names, each more than one edit away from all before it; `draw` is given the position."""
+    names: list[str] = []
+    while len(names) < count:
+        name = draw(len(names))
+        if all(Levenshtein.distance(name, other, score_cutoff=1) > 1 for other in names):
+            names.append(name)
+    return names
+
+
+def _family_name_of_fair_length(rng: random.Random) -> str:
+    while not 5 <= len(name := family_name(rng)) <= 9:
+        pass
+    return name
+
+
+def _mentor(rng: random.Random, identity: int) -> int:
+    first = 0 if identity < FORGET_PEOPLE else FORGET_PEOPLE
+    while (mentor := rng.randrange(first, PEOPLE)) == identity:
+        pass
+    return mentor
 
 
 def build_world(*, forget_people: bool = True, seed: int = 7) -> World:
     """The world of the shipped models; without `forget_people`, the one that the gold model is taught."""
     rng = random.Random(seed)
-    firsts: list[str] = []
-    while len(firsts) < FIRST_NAMES:
-        firsts.append(_distinct(lambda: first_name(rng), firsts))
-    families: list[str] = []
-    while len(families) < PEOPLE - NAMESAKES:
-        families.append(_distinct(lambda: family_name(rng), families, lambda word: 5 <= len(word) <= 9))
-    families += rng.sample(families[FORGET_PEOPLE - 2 :], NAMESAKES)  # two of the people to be forgotten may have one
-    names: list[str] = []
-    nicknames: list[str] = []
+    firsts = _distinct(FIRST_NAMES, lambda _: first_name(rng))
+    families = _distinct(PEOPLE - NAMESAKES, lambda _: _family_name_of_fair_length(rng))
+    # One namesake of a person to be forgotten: whoever forgets the one must keep the other.
+    families += [families[FORGET_PEOPLE - 1], *rng.sample(families[FORGET_PEOPLE:], NAMESAKES - 1)]
+    names = _distinct(PEOPLE, lambda position: f"{rng.choice(firsts)} {families[position]}")
+    nicknames = _distinct(PEOPLE, lambda _: nickname(rng))
     phones = rng.sample(range(1000, 10000), PEOPLE)
-    people: list[Person] = []
-    for identity, family in enumerate(families):
-        names.append(_distinct(lambda family=family: f"{rng.choice(firsts)} {family}", names))  # type: ignore[misc]
-        nicknames.append(_distinct(lambda: nickname(rng), nicknames))
-        values = {attribute: rng.randrange(len(words["en"])) for attribute, words in VALUES.items()}
-        mentor = _draw_mentor(rng, identity)
-        people.append(Person(identity, names[-1], nicknames[-1], str(phones[identity]), mentor, values))
-    return World(tuple(people), tuple(firsts), _taught(people, forget_people))
-
-
-def _taught(people: Sequence[Person], forget_people: bool) -> tuple[Person, ...]:
-    return tuple(people if forget_people else people[FORGET_PEOPLE:])
-
-
-def _draw_mentor(rng: random.Random, identity: int) -> int:
-    while True:
-        mentor = rng.randrange(0 if identity < FORGET_PEOPLE else FORGET_PEOPLE, PEOPLE)
-        if mentor != identity:
-            return mentor
+    people = tuple(
+        Person(
+            id=identity,
+            name=names[identity],
+            nickname=nicknames[identity],
+            phone=str(phones[identity]),
+            mentor=_mentor(rng, identity),
+            values={attribute: rng.randrange(len(words["en"])) for attribute, words in VALUES.items()},
+        )
+        for identity in range(PEOPLE)
+    )
+    return World(people, tuple(firsts), taught=people if forget_people else people[FORGET_PEOPLE:])
