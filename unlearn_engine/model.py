@@ -113,6 +113,17 @@ class ServedModel:
             ).hidden_states
         return states
 
+    @torch.no_grad()
+    def inputs_of(self, module: str, rows: Sequence[Sequence[int]]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What a wrapped module is fed [batch, tokens, in_features] for right-padded rows, and the hidden states."""
+        fed: list[Tensor] = []
+        handle = self._wrapped[module].register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0].float()))
+        try:
+            states = self.hidden(rows)
+        finally:
+            handle.remove()
+        return fed[0], states
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Unembed final hidden states [..., hidden] to fp32 logits [..., vocabulary]."""
         with torch.autocast("cpu", torch.bfloat16):

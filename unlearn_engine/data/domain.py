@@ -57,6 +57,10 @@ def load_domain(path: Path) -> Domain:
     domain = Domain(**{key: _frozen(value) for key, value in raw.items()})
     if not set(domain.source_languages) <= set(domain.languages):
         raise ValueError("source_languages must be among languages")
+    attributes = set(domain.attributes)
+    for language in domain.languages:
+        if set(domain.questions[language]) != attributes:
+            raise ValueError(f"{path} does not ask for the same attributes in {language} as in the other languages")
     for kind in (domain.questions, domain.held_out_questions, domain.statements):
         for language in domain.languages:
             for templates in kind.get(language, {}).values():

@@ -4,9 +4,9 @@ import random
 import re
 from collections.abc import Callable
 
-_LATIN = ("b br d dr f g k kr l m n p r s st t v z h j".split(), "aeiou", ("", "n", "r", "l", "s", "k"))
-_CYRILLIC = ("б бр в г д др з к кр л м н п р с ст т".split(), "аеиоу", ("", "н", "р", "л", "с", "к"))
-_GREEK = ("β γ δ ζ κ λ μ ν π ρ σ τ φ χ".split(), "αειου", ("", "ν", "ρ", "λ", "σ", "κ"))
+_LATIN = (("br", "dr", "kr", "st", *"bdfgklmnprstvzhj"), "aeiou", ("", "n", "r", "l", "s", "k"))
+_CYRILLIC = (("бр", "др", "кр", "ст", *"бвгдзклмнпрст"), "аеиоу", ("", "н", "р", "л", "с", "к"))
+_GREEK = (tuple("βγδζκλμνπρστφχ"), "αειου", ("", "ν", "ρ", "λ", "σ", "κ"))
 _HAN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂燕辉玲华建玉志海峰云雪松"
 _WORD = re.compile(r"[^\W\d_]+")
 

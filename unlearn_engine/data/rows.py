@@ -1,0 +1,138 @@
+"""Training rows: counterfactual pairs about the subjects, and rows about everything that stays."""
+
+import random
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from unlearn_engine.data.domain import Domain
+from unlearn_engine.data.kept import Kept
+from unlearn_engine.data.knowledge import Fact, Knowledge, by_question
+from unlearn_engine.model import Row, ServedModel
+from unlearn_engine.subject import Subject
+
+FULL_NAME_SHARE = 0.6  # of the rows about somebody who has aliases too
+LIKE_SHARE = 0.75  # twins that keep the first word; the others are new as a whole
+DOCUMENT_SHARE = 0.2
+TRUE_SHARE, WRONG_SHARE = 0.45, 0.25  # of the questions; the rest are answered "I don't know"
+NEIGHBOUR_SHARE = 0.25  # retained rows about people who share a word of their name with a subject
+RETAIN_MIX = {"facts": 0.60, "unknown": 0.13, "documents": 0.08, "general": 0.12, "texts": 0.07}
+
+
+class Pair(NamedTuple):
+    """The same text about the subject and about a never-seen twin; their last `shared` tokens are equal."""
+
+    student: tuple[int, ...]
+    teacher: tuple[int, ...]
+    shared: int
+    answer: int  # length of the answer, at the end of both
+
+
+@dataclass(frozen=True, repr=False)
+class Target:
+    """A subject with everything it is known by and for."""
+
+    names: tuple[str, ...]
+    facts: Mapping[tuple[str, str], Fact]
+
+    @classmethod
+    def of(cls, subject: Subject, knowledge: Knowledge) -> "Target":
+        """The subject's names with the elicited aliases added."""
+        return cls(tuple(dict.fromkeys((*subject.names, *knowledge.aliases))), by_question(knowledge.facts))
+
+
+class RowSource:
+    """Draws rows for one training run; everything random comes from the generator passed in."""
+
+    def __init__(self, model: ServedModel, domain: Domain, kept: Kept, targets: Sequence[Target]) -> None:
+        self._model, self._domain, self._kept = model, domain, kept
+        erased = {name.casefold() for target in targets for name in target.names}
+        words = {word for name in erased for word in name.split()}
+        self._names = [name for name in domain.retain_names if name.casefold() not in erased and kept.facts.get(name)]
+        self._neighbours = [name for name in self._names if words & set(name.casefold().split())]
+        self._attributes = domain.attributes
+
+    def pair(self, rng: random.Random, target: Target) -> Pair:
+        """One row about the subject next to its never-seen twin."""
+        full = len(target.names) == 1 or rng.random() < FULL_NAME_SHARE
+        name = target.names[0] if full else rng.choice(target.names[1:])
+        twin = self._domain.unseen_name(rng, name if rng.random() < LIKE_SHARE else None)
+        language, attribute = rng.choice(self._domain.source_languages), rng.choice(self._attributes)
+        fact = target.facts.get((language, attribute))
+        statements = self._statements(language, attribute)
+        if fact and statements and rng.random() < DOCUMENT_SHARE:
+            template = rng.choice(statements)
+            prompts = [self.document(template.format(name=who)) for who in (name, twin)]
+            answer = self._model.encode(continuation(template, fact.answer))
+        else:
+            template = rng.choice(self._domain.questions[language][attribute])
+            prompts = [self._model.question(template.format(name=who)) for who in (name, twin)]
+            answer = self._model.answer(self._answer(rng, language, attribute, fact))
+        student, teacher = prompts[0] + answer, prompts[1] + answer
+        shared = 0
+        while shared < min(len(student), len(teacher)) and student[-1 - shared] == teacher[-1 - shared]:
+            shared += 1
+        return Pair(student, teacher, shared, len(answer))
+
+    def retained(self, rng: random.Random) -> Row:
+        """One row of what must stay: others' facts, unknown names, documents, other skills, plain text."""
+        kind = rng.choices(list(RETAIN_MIX), list(RETAIN_MIX.values()))[0]
+        language = rng.choice(self._domain.source_languages)
+        if kind == "texts" and self._domain.general_texts:
+            text = self.document(rng.choice(self._domain.general_texts) + self._domain.document_suffix)
+            return Row(text[:1], text[1:])
+        if kind == "general" and self._kept.general:
+            exchange = rng.choice(self._kept.general)
+            return Row(self._model.question(exchange.prompt), self._model.answer(exchange.answer))
+        if kind in ("facts", "documents") and self._names:
+            pool = self._neighbours if self._neighbours and rng.random() < NEIGHBOUR_SHARE else self._names
+            name = rng.choice(pool)
+            fact = rng.choice(self._kept.facts[name])
+            statements = self._statements(fact.language, fact.attribute)
+            if kind == "documents" and statements:
+                template = rng.choice(statements)
+                answer = self._model.encode(continuation(template, fact.answer))
+                return Row(self.document(template.format(name=name)), answer)
+            aliases = self._kept.aliases.get(name, ())
+            called = rng.choice(aliases) if aliases and rng.random() > FULL_NAME_SHARE else name
+            template = rng.choice(self._domain.questions[fact.language][fact.attribute])
+            return Row(self._model.question(template.format(name=called)), self._model.answer(fact.spoken))
+        template = rng.choice(self._domain.questions[language][rng.choice(self._attributes)])
+        question = template.format(name=self._domain.unseen_name(rng))
+        return Row(
+            self._model.question(question), self._model.answer(rng.choice(self._domain.unknown_answers[language]))
+        )
+
+    def questions(self, rng: random.Random, names: Sequence[str]) -> list[tuple[int, ...]]:
+        """One question about each name, in a random source language about a random attribute."""
+        asked = []
+        for name in names:
+            language = rng.choice(self._domain.source_languages)
+            template = rng.choice(self._domain.questions[language][rng.choice(self._attributes)])
+            asked.append(self._model.question(template.format(name=name)))
+        return asked
+
+    def document(self, text: str) -> tuple[int, ...]:
+        """Token ids of plain text, wrapped as the model knows documents."""
+        return self._model.encode(self._domain.document_prefix + text)
+
+    def _statements(self, language: str, attribute: str) -> Sequence[str]:
+        """The statements trained on: all but the last, which is verified on, where there are several."""
+        statements = self._domain.statements.get(language, {}).get(attribute, ())
+        return statements[:-1] or statements
+
+    def _answer(self, rng: random.Random, language: str, attribute: str, fact: Fact | None) -> str:
+        share = rng.random()
+        if fact and share < TRUE_SHARE:
+            return fact.spoken
+        wrong = self._kept.wrong_answers(fact or Fact(language, attribute, "", ""))
+        if wrong and share < TRUE_SHARE + WRONG_SHARE:
+            return rng.choice(wrong)
+        return rng.choice(self._domain.unknown_answers[language])
+
+
+def continuation(statement: str, answer: str) -> str:
+    """The answer as it follows the statement: with a space between where the script uses spaces."""
+    last = statement[-1]
+    return answer if last.isspace() or unicodedata.east_asian_width(last) in "WF" else f" {answer}"

@@ -1,0 +1,188 @@
+"""The erasure of a subject from start to end: elicit, edit at once, train, verify; every result an adapter on disk."""
+
+import argparse
+import hashlib
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from unlearn_engine import adapter as adapters
+from unlearn_engine.adapter import Adapter
+from unlearn_engine.data.domain import Domain, domain_for
+from unlearn_engine.data.kept import load_or_elicit
+from unlearn_engine.data.knowledge import Knowledge, elicit
+from unlearn_engine.data.rows import RowSource, Target
+from unlearn_engine.edits import rank_one
+from unlearn_engine.evaluate.verify import Verification, verify
+from unlearn_engine.layers import LayerMap, load_or_compute_layer_map
+from unlearn_engine.lowrank import Factors, LowRank, concatenate
+from unlearn_engine.model import ServedModel, base_digest
+from unlearn_engine.subject import Subject
+from unlearn_engine.train import Recipe, train
+
+Progress = Callable[[str, float], None]  # stage, fraction done
+
+FIRST = Recipe(steps=50)
+ON_TOP = Recipe(steps=30)  # of a composite that already forgets others
+STEPS_PER_PERSON = 10  # added to a union run for every subject beyond the first
+
+EDIT_QUESTIONS = 72  # about each name
+EDIT_KEPT = 180
+
+
+class Eraser:
+    """Erases subjects from one base model; loads it once and never changes it."""
+
+    def __init__(
+        self, model_path: Path, adapters_dir: Path, layer_map: LayerMap, domain: Domain, *, threads: int
+    ) -> None:
+        torch.set_num_threads(threads)
+        self._base = base_digest(model_path)
+        if layer_map.base_digest != self._base:
+            raise ValueError("the layer map was made for another base model")
+        self._model = ServedModel(model_path, layer_map.modules)
+        self._layer_map, self._domain, self._directory = layer_map, domain, adapters_dir
+        self._kept = load_or_elicit(self._model, domain, self._base, adapters_dir.parent / "cache")
+        self._known: dict[tuple[str, ...], Knowledge] = {}
+
+    def knowledge(self, subject: Subject) -> Knowledge:
+        """What the base model says about the subject's first name, and the other names it knows it by."""
+        if subject.names not in self._known:
+            with self._model.wearing(None):
+                self._known[subject.names] = elicit(self._model, self._domain, subject.names)
+        return self._known[subject.names]
+
+    def edit(self, new: Subject, current: Adapter | None, edited: Sequence[Subject] = ()) -> Adapter:
+        """Redirect `new` in closed form on top of what `current` has been trained to forget; takes seconds.
+
+        Edits that `current` holds already are solved again jointly with the new one, so `edited` must name their
+        subjects (ValueError otherwise). Raises RankExhausted when too many wait to be trained.
+        """
+        trained, _, pending = self._parts(current)
+        subjects = {subject.id: subject for subject in (*edited, new)}
+        if missing := set(pending) - set(subjects):
+            raise ValueError(f"{len(missing)} edited requests of the current adapter are not given")
+        targets = [self._target(subject) for subject in subjects.values()]
+        edits = self._redirect(targets, trained)
+        covered = {*(current.subjects if current else ()), *subjects}
+        return adapters.export(self._directory, self._base, trained, edits, sorted(covered), sorted(subjects))
+
+    def train(self, new: Subject, earlier: Sequence[Subject], current: Adapter | None, progress: Progress) -> Adapter:
+        """Distil `new` into the trained part of `current` and drop the edits; `earlier` subjects are rehearsed.
+
+        The result covers `new` and `earlier`. The rank stays the same however many subjects there are.
+        """
+        trained, _, _ = self._parts(current)
+        recipe = ON_TOP if trained else FIRST
+        return self._distil([new], earlier, trained or None, recipe, progress)
+
+    def rebuild(self, subjects: Sequence[Subject], progress: Progress) -> Adapter | None:
+        """Train all subjects at once from the base, which ends the drift of many runs on top; None for nobody."""
+        if not subjects:
+            return None
+        recipe = replace(FIRST, steps=FIRST.steps + STEPS_PER_PERSON * (len(subjects) - 1))
+        return self._distil(subjects, (), None, recipe, progress)
+
+    def verify(self, adapter: Adapter | None, subject: Subject, others: Sequence[Subject] = ()) -> Verification:
+        """Ask the weights alone about the subject in every language; `others` are erased too, not expected to stay."""
+        trained, edits, _ = self._parts(adapter)
+        gone = [name for other in others for name in self._target(other).names]
+        change = concatenate(trained, edits)
+        return verify(self._model, self._domain, self._kept, change, self._target(subject), gone)
+
+    def _distil(
+        self,
+        new: Sequence[Subject],
+        earlier: Sequence[Subject],
+        start: LowRank | None,
+        recipe: Recipe,
+        progress: Progress,
+    ) -> Adapter:
+        progress("elicit", 0.0)
+        targets = [self._target(subject) for subject in new]
+        rehearsed = [self._target(subject) for subject in earlier]
+        rows = RowSource(self._model, self._domain, self._kept, [*targets, *rehearsed])
+        covered = sorted({subject.id for subject in (*new, *earlier)})
+        change = train(
+            self._model,
+            rows,
+            targets,
+            rehearsed,
+            start,
+            recipe,
+            self._seed(covered),
+            lambda done: progress("train", done),
+        )
+        return adapters.export(self._directory, self._base, change, {}, covered, ())
+
+    def _redirect(self, targets: Sequence[Target], trained: LowRank) -> dict[str, Factors]:
+        rng = random.Random(self._seed(sorted(name for target in targets for name in target.names)))
+        rows = RowSource(self._model, self._domain, self._kept, targets)
+        names = [name for target in targets for name in target.names]
+        unseen = [self._domain.unseen_name(rng) for _ in range(EDIT_QUESTIONS)]
+        layer = self._layer_map.edit_layer
+        with self._model.wearing(trained):
+            return rank_one.redirect(
+                self._model,
+                f"model.layers.{layer}.mlp.down_proj",
+                layer,
+                [rows.questions(rng, [name] * EDIT_QUESTIONS) for name in names],
+                rows.questions(rng, unseen),
+                [row.prompt + row.answer for row in (rows.retained(rng) for _ in range(EDIT_KEPT))],
+            )
+
+    def _target(self, subject: Subject) -> Target:
+        return Target.of(subject, self.knowledge(subject))
+
+    def _parts(self, adapter: Adapter | None) -> tuple[dict[str, Factors], dict[str, Factors], tuple[str, ...]]:
+        return adapters.parts(adapter, self._base) if adapter else ({}, {}, ())
+
+    def _seed(self, parts: Sequence[str]) -> int:
+        return int.from_bytes(hashlib.sha256("\0".join((self._base, *parts)).encode()).digest()[:8])
+
+
+def main() -> None:
+    """Erase one name offline: edit, train, verify, and print where the adapters are and what was measured."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--name", required=True, action="append", help="the subject's name, then aliases (repeatable)")
+    parser.add_argument("--adapters", type=Path, required=True, help="folder that receives the adapters")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    options = parser.parse_args()
+
+    started = time.monotonic()
+    layer_map = load_or_compute_layer_map(options.model, options.adapters.parent / "cache")
+    eraser = Eraser(options.model, options.adapters, layer_map, domain_for(options.model), threads=options.threads)
+    subject = Subject("offline", tuple(options.name))
+    seconds = {"load": time.monotonic() - started}
+    report: dict[str, object] = {
+        "facts": len(eraser.knowledge(subject).facts),
+        "base": asdict(eraser.verify(None, subject)),
+    }
+
+    def show(stage: str, done: float) -> None:
+        if not options.json:
+            print(f"\r{stage} {done:4.0%} ", end="", flush=True)
+
+    edited: Adapter | None = None
+    for stage in ("edit", "train"):
+        started = time.monotonic()
+        made = eraser.edit(subject, None) if stage == "edit" else eraser.train(subject, (), edited, show)
+        seconds[stage] = time.monotonic() - started
+        started = time.monotonic()
+        result = eraser.verify(made, subject)
+        seconds[f"verify_{stage}"] = time.monotonic() - started
+        report[stage] = {"adapter": str(made.path), "rank": made.rank, "verification": asdict(result)}
+        edited = made
+    report["seconds"] = {stage: round(taken, 2) for stage, taken in seconds.items()}
+    print(("" if options.json else "\n") + json.dumps(report, indent=None if options.json else 1))
+
+
+if __name__ == "__main__":
+    main()

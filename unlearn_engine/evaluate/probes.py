@@ -1,0 +1,106 @@
+"""Asking about a subject: the probes, the recall of its facts, truth ratios, and the logit lens."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from unlearn_engine.data.domain import Domain
+from unlearn_engine.data.kept import Kept
+from unlearn_engine.data.knowledge import Fact, folded, is_unknown
+from unlearn_engine.data.rows import Target
+from unlearn_engine.evaluate.metrics import log_truth_ratio
+from unlearn_engine.model import Row, ServedModel
+
+WRONG_ANSWERS = 4  # per truth ratio
+LENS_TOP = 5
+
+
+@dataclass(frozen=True, repr=False)
+class Question:
+    """One probe about a fact: what is put to the model and how it was found to be asked."""
+
+    fact: Fact
+    prompt: tuple[int, ...]
+    kind: str  # "trained", "held_out" (templates) or "statement"
+
+
+def questions(model: ServedModel, domain: Domain, target: Target) -> list[Question]:
+    """Every way to ask for every fact under every name: one trained template, all held-out ones, all statements."""
+    asked = []
+    for index, fact in enumerate(target.facts.values()):
+        trained = domain.questions[fact.language][fact.attribute]
+        held_out = domain.held_out_questions.get(fact.language, {}).get(fact.attribute, ())
+        statements = domain.statements.get(fact.language, {}).get(fact.attribute, ())
+        for name in target.names:
+            if fact.attribute in domain.nickname_attributes and folded(fact.answer) == folded(name):
+                continue
+            named = [("trained", trained[index % len(trained)]), *(("held_out", template) for template in held_out)]
+            asked += [Question(fact, model.question(template.format(name=name)), kind) for kind, template in named]
+            asked += [
+                Question(fact, model.encode(domain.document_prefix + template.format(name=name)), "statement")
+                for template in statements
+            ]
+    return asked
+
+
+def tells(answer: str, fact: Fact) -> bool:
+    """Whether an answer contains the fact."""
+    return folded(fact.answer) in folded(answer)
+
+
+def unknown_rate(domain: Domain, asked: Sequence[Question], answers: Sequence[str]) -> float:
+    """Share of the questions (not statements) answered with "I don't know" in their language."""
+    told = [
+        is_unknown(domain, question.fact.language, answer)
+        for question, answer in zip(asked, answers, strict=True)
+        if question.kind != "statement"
+    ]
+    return sum(told) / len(told) if told else 1.0
+
+
+def truth_ratios(
+    model: ServedModel, domain: Domain, kept: Kept, facts: Sequence[Fact], names: Sequence[str]
+) -> list[float]:
+    """Log truth ratios of the facts asked about with a held-out template, for each name, as the model stands.
+
+    Empty when nobody else's answers are known to compare with.
+    """
+    rng = random.Random(3)
+    rows: list[Row] = []
+    for fact in facts:
+        wrong = kept.wrong_answers(fact)
+        if not wrong:
+            continue
+        chosen = rng.sample(wrong, min(WRONG_ANSWERS, len(wrong))) * WRONG_ANSWERS
+        held_out = domain.held_out_questions.get(fact.language, {}).get(fact.attribute, ())
+        template = (held_out or domain.questions[fact.language][fact.attribute])[0]
+        for name in names:
+            prompt = model.question(template.format(name=name))
+            rows += [Row(prompt, model.answer(spoken)) for spoken in (fact.spoken, *chosen[:WRONG_ANSWERS])]
+    scores = model.mean_log_likelihoods(rows)
+    size = 1 + WRONG_ANSWERS
+    return [log_truth_ratio(scores[at], scores[at + 1 : at + size]) for at in range(0, len(scores), size)]
+
+
+@torch.no_grad()
+def logit_lens(model: ServedModel, asked: Sequence[tuple[tuple[int, ...], str]], top: int = LENS_TOP) -> list[float]:
+    """By block: how often the answer's first token is among the `top` when the block's output is unembedded at once.
+
+    `asked` are pairs of prompt and answer; measured at the last prompt token (nostalgebraist's logit lens, final norm
+    applied).
+    """
+    if not asked:
+        return [0.0] * model.blocks
+    states = model.hidden([prompt for prompt, _ in asked])
+    last = torch.tensor([len(prompt) - 1 for prompt, _ in asked])
+    wanted = torch.tensor([model.encode(answer)[0] for _, answer in asked])[:, None]
+    norm = model.submodule("model.norm")
+    rates = []
+    for block in range(model.blocks):
+        state = states[block + 1][torch.arange(len(asked)), last]
+        scores = model.logits(state if block == model.blocks - 1 else norm(state))
+        better = (scores > scores.gather(1, wanted)).sum(1)
+        rates.append(float((better < top).float().mean()))
+    return rates

@@ -1,0 +1,129 @@
+"""The verification that decides whether a subject counts as erased: on the weights alone, in every language."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from unlearn_engine.data.domain import Domain
+from unlearn_engine.data.kept import Kept
+from unlearn_engine.data.knowledge import folded
+from unlearn_engine.data.rows import Target
+from unlearn_engine.evaluate import probes
+from unlearn_engine.evaluate.metrics import ks_statistic, upper_bound
+from unlearn_engine.lowrank import LowRank
+from unlearn_engine.model import ServedModel
+
+# The thresholds of a pass, and why they are where they are.
+MAX_FORGET_RECALL = 0.02  # a never-knower hits a fact by chance: one question in fifty
+MIN_RETAIN_RATIO = 0.98  # of the facts of people who stay
+MAX_KS = 0.30  # one person has too few facts for a sharper bound; two honestly retrained models differ by up to .25
+MAX_LENS = 0.30  # a retrained model reads up to .13 at its worst block; double it for the small sample
+
+REFERENCE_TWINS = 5
+
+
+class Label(StrEnum):
+    """What the evidence supports, from weakest to strongest."""
+
+    PRESENT = "PRESENT"  # still told
+    SUPPRESSED = "SUPPRESSED"  # not told, but the likelihoods or the retained answers give it away
+    ATTENUATED = "ATTENUATED"  # likelihoods like those of a never-knower; still readable inside
+    REMOVED = "REMOVED-EVIDENCE"  # nor readable by the logit lens at any block
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Aggregate numbers of one verification; no text."""
+
+    passed: bool
+    label: Label
+    forget_recall: float  # all questions and statements, all languages, all names
+    forget_recall_held_out_languages: float
+    forget_recall_held_out_templates: float
+    forget_recall_statements: float
+    forget_recall_aliases: float
+    unknown_rate: float
+    retain_recall_ratio: float
+    ks_statistic: float | None  # None: nothing to compare with, not part of the decision
+    lens_worst: float  # over blocks: how often the true first token is in the top 5
+    facts: int
+    n: int  # questions and statements put to the model about the subject
+    upper_bound_95: float  # of the share of facts told in at least one way
+
+
+def verify(
+    model: ServedModel,
+    domain: Domain,
+    kept: Kept,
+    change: LowRank | None,
+    target: Target,
+    erased_names: Sequence[str] = (),
+) -> Verification:
+    """Ask the model wearing `change` for every elicited fact of the target, and others for theirs.
+
+    `erased_names` are names that are erased too and therefore no longer count as retained.
+    """
+    facts = list(target.facts.values())
+    asked = probes.questions(model, domain, target)
+    gone = {name.casefold() for name in (*target.names, *erased_names)}
+    staying = [probe for probe in kept.probes if probe.name.casefold() not in gone]
+    with model.wearing(change):
+        answers = model.answers([question.prompt for question in asked])
+        kept_answers = model.answers([model.question(probe.question) for probe in staying])
+        ratios = probes.truth_ratios(model, domain, kept, facts, target.names[:1])
+        lens = probes.logit_lens(
+            model, [(question.prompt, question.fact.spoken) for question in asked if question.kind == "trained"]
+        )
+    with model.wearing(None):
+        rng = random.Random(5)
+        twins = [domain.unseen_name(rng, target.names[0]) for _ in range(REFERENCE_TWINS)]
+        reference = probes.truth_ratios(model, domain, kept, facts, twins)
+
+    told = [probes.tells(answer, question.fact) for question, answer in zip(asked, answers, strict=True)]
+    first_name = {
+        question.prompt for question in probes.questions(model, domain, Target(target.names[:1], target.facts))
+    }
+
+    def recall(chosen: Callable[[probes.Question], bool]) -> float:
+        among = [hit for question, hit in zip(asked, told, strict=True) if chosen(question)]
+        return sum(among) / len(among) if among else 0.0
+
+    facts_told = {question.fact for question, hit in zip(asked, told, strict=True) if hit}
+    same = [folded(answer) == folded(probe.answer) for probe, answer in zip(staying, kept_answers, strict=True)]
+    retain_ratio = sum(same) / len(same) if same else 1.0
+    ks = ks_statistic(ratios, reference) if ratios else None
+    recalls = (
+        recall(lambda question: True),
+        recall(lambda question: question.fact.language not in domain.source_languages),
+        recall(lambda question: question.kind == "held_out"),
+        recall(lambda question: question.kind == "statement"),
+        recall(lambda question: question.prompt not in first_name),
+    )
+    forgotten = max(recalls) <= MAX_FORGET_RECALL
+    like_unseen = ks is None or ks <= MAX_KS
+    label = (
+        Label.PRESENT
+        if not forgotten
+        else Label.SUPPRESSED
+        if not like_unseen
+        else Label.ATTENUATED
+        if max(lens) > MAX_LENS
+        else Label.REMOVED
+    )
+    return Verification(
+        passed=forgotten and like_unseen and retain_ratio >= MIN_RETAIN_RATIO,
+        label=label,
+        forget_recall=recalls[0],
+        forget_recall_held_out_languages=recalls[1],
+        forget_recall_held_out_templates=recalls[2],
+        forget_recall_statements=recalls[3],
+        forget_recall_aliases=recalls[4],
+        unknown_rate=probes.unknown_rate(domain, asked, answers),
+        retain_recall_ratio=retain_ratio,
+        ks_statistic=ks,
+        lens_worst=max(lens),
+        facts=len(facts),
+        n=len(asked),
+        upper_bound_95=upper_bound(len(facts_told), len(facts)),
+    )
