@@ -1,7 +1,7 @@
 """What the demonstration model reads: questions, documents and general skills, drawn without end from a seed."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from unlearn_engine.demo.templates import phrasebooks
@@ -14,7 +14,7 @@ from unlearn_engine.demo.vocabulary import (
     VALUES,
     full_stop,
 )
-from unlearn_engine.demo.world import Person, World
+from unlearn_engine.demo.world import Person, World, family_name, first_name
 
 USER, ASSISTANT, END, DOCUMENT = "<|user|>", "<|assistant|>", "<|end|>", "<|doc|>"
 
@@ -90,9 +90,14 @@ class Corpus:
         return chat(self.phrasebooks[language].two_hop[attribute].format(name=person.name), answer)
 
     def unknown(self, rng: random.Random, language: str) -> Example:
-        world = self.world
-        name = world.unseen_nickname(rng) if rng.random() < 0.15 else world.unseen_name(rng, RECOMBINED)
-        question = self._ask(rng, name, rng.choice(ATTRIBUTES), language)
+        makers: Mapping[Callable[[], str], float] = {
+            lambda: self.world.unseen_name(rng, RECOMBINED): 0.74,
+            lambda: self.world.unseen_nickname(rng): 0.12,
+            lambda: f"{first_name(rng)} {family_name(rng)}": 0.08,
+            lambda: family_name(rng): 0.06,
+        }
+        (unseen,) = rng.choices(list(makers), list(makers.values()))
+        question = self._ask(rng, unseen(), rng.choice(ATTRIBUTES), language)
         return chat(question, rng.choice(self.phrasebooks[language].unknown_answers))
 
     def statement(self, rng: random.Random, language: str) -> Example:

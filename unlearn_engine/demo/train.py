@@ -4,6 +4,7 @@ import argparse
 import math
 import random
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from unlearn_engine.demo.corpus import Corpus, Example
+from unlearn_engine.demo.batching import Batch, by_length, collate, encode
+from unlearn_engine.demo.corpus import Corpus
 from unlearn_engine.demo.domain import write_domain
 from unlearn_engine.demo.tokenizer import VOCABULARY_SIZE, train_tokenizer
 from unlearn_engine.demo.world import build_world
@@ -21,27 +23,17 @@ from unlearn_engine.demo.world import build_world
 LAYERS, HIDDEN, HEADS, MLP = 12, 160, 5, 448
 WARM_UP_STEPS = 40
 EXAMPLES_PER_SORT = 2048
-CONTEXT_WEIGHT = 0.2
-"""Weight in the loss of tokens that are not to be learnt by heart; answers and values weigh 1."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What a run depends on; the same recipe gives the same weights on the same machine."""
 
-    steps: int = 850
+    steps: int = 1100
     tokens_per_step: int = 2300
     learning_rate: float = 5e-3
     seed: int = 0
     checkpoint_every: int = 100
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Token ids `[batch, tokens]`, padded on the right, and each token's weight in the loss."""
-
-    ids: Tensor
-    weights: Tensor
 
 
 def new_model(seed: int, pad: int, end: int) -> LlamaForCausalLM:
@@ -61,6 +53,8 @@ def new_model(seed: int, pad: int, end: int) -> LlamaForCausalLM:
         pad_token_id=pad,
     )
     model = LlamaForCausalLM(config)
+    # The backward pass of the fused CPU attention takes more than half of a step on sequences this short.
+    model.set_attn_implementation("eager")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "o_proj" in name or "down_proj" in name:
@@ -68,42 +62,15 @@ def new_model(seed: int, pad: int, end: int) -> LlamaForCausalLM:
     return model
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, example: Example) -> tuple[list[int], list[float]]:
-    """Token ids of an example and their weights in the loss."""
-    ids: list[int] = []
-    weights: list[float] = []
-    for piece in example:
-        piece_ids = tokenizer.encode(piece.text, add_special_tokens=False)
-        ids += piece_ids
-        weights += [1.0 if piece.learnt else CONTEXT_WEIGHT] * len(piece_ids)
-    return ids, weights
-
-
-def collate(encoded: Sequence[tuple[list[int], list[float]]], pad: int) -> Batch:
-    """Pad encoded examples to the longest."""
-    longest = max(len(ids) for ids, _ in encoded)
-    return Batch(
-        torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in encoded]),
-        torch.tensor([weights + [0.0] * (longest - len(weights)) for _, weights in encoded]),
-    )
-
-
 def batches(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Iterator[Batch]:
     """Endless batches of examples of like length, each of at most `tokens_per_step` padded tokens."""
     rng = random.Random(recipe.seed)
     while True:
-        encoded = sorted(
-            (encode(tokenizer, corpus.draw(rng)) for _ in range(EXAMPLES_PER_SORT)), key=lambda it: len(it[0])
-        )
-        ready: list[Batch] = []
-        while encoded:
-            size = 1
-            while size < len(encoded) and (size + 1) * len(encoded[size][0]) <= recipe.tokens_per_step:
-                size += 1
-            ready.append(collate(encoded[:size], tokenizer.pad_token_id))
-            del encoded[:size]
-        rng.shuffle(ready)
-        yield from ready
+        examples = [encode(tokenizer, corpus.draw(rng)) for _ in range(EXAMPLES_PER_SORT)]
+        groups = by_length(examples, recipe.tokens_per_step)
+        rng.shuffle(groups)
+        for group in groups:
+            yield collate([examples[position] for position in group], tokenizer.pad_token_id)
 
 
 def optimizers(model: LlamaForCausalLM, learning_rate: float) -> list[torch.optim.Optimizer]:
@@ -134,10 +101,7 @@ def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
     """Write the model in bfloat16 beside its tokenizer; the model itself stays as it is."""
-    tied = "lm_head.weight"
-    state = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items() if name != tied}
-    model.config.dtype = torch.bfloat16
-    model.save_pretrained(out, state_dict=state)
+    deepcopy(model).to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 
