@@ -1,0 +1,1 @@
+"""The forget request: accepted, made durable, enforced by every replica, erased, withdrawn."""

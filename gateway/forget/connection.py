@@ -1,0 +1,90 @@
+"""Connections to Redis: the same time-outs everywhere, one translation of its errors, what the server can promise."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from gateway.forget.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 3.0
+BLOCK_S = 1.0  # how long a blocking read may wait: shorter than the time-out
+WAITAOF_TIMEOUT_MS = 2000
+OLDEST_VERSION = (6, 2)
+WAITAOF_VERSION = (7, 2)
+
+# A server that restarts is back in a fraction of a second: lost connections are tried again for about that long.
+_BACKOFF = ExponentialBackoff(cap=0.4, base=0.025)
+_TRIES = 5
+
+
+def connect(url: str) -> redis.asyncio.Redis:
+    """A client for the gateway's event loop; connects when first used."""
+    retry = AsyncRetry(_BACKOFF, _TRIES, supported_errors=(RedisConnectionError,))
+    return redis.asyncio.Redis.from_url(
+        url,
+        decode_responses=True,
+        protocol=2,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        max_connections=10_000,
+        retry=retry,
+    )
+
+
+def connect_blocking(url: str, *, decode_responses: bool = True) -> redis.Redis:
+    """A client for a worker; RQ wants one that does not decode."""
+    retry = Retry(_BACKOFF, _TRIES, supported_errors=(RedisConnectionError,))
+    return redis.Redis.from_url(
+        url,
+        decode_responses=decode_responses,
+        protocol=2,
+        socket_timeout=TIMEOUT_S if decode_responses else None,
+        socket_connect_timeout=TIMEOUT_S,
+        retry=retry,
+    )
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turns what the client library raises into `StoreUnavailable`, without the command's arguments."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        # For pipelines the library puts the command with its arguments in front: cut off, they hold the subject.
+        message = str(error).rpartition("caused error: ")[2][:200] if isinstance(error, ResponseError) else ""
+        raise StoreUnavailable(f"Redis: {type(error).__name__} {message}".rstrip()) from None
+
+
+async def has_waitaof(client: redis.asyncio.Redis) -> bool:
+    """Whether the server can confirm that a write is on disk; warns of servers that may lose writes.
+
+    Raises:
+        StoreUnavailable: the server is away, or too old.
+    """
+    with store_errors():
+        info = await client.info("server")
+        version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+        if version < OLDEST_VERSION:
+            raise StoreUnavailable(f"Redis {info['redis_version']} is too old: 6.2 or newer is needed")
+        try:
+            settings = {**await client.config_get("appendonly"), **await client.config_get("appendfsync")}
+        except ResponseError:  # managed servers may hide CONFIG
+            logger.warning("Redis does not show its configuration: make sure that appendonly is on")
+            return False
+    confirms = version >= WAITAOF_VERSION
+    if settings.get("appendonly") != "yes":
+        logger.warning("Redis runs without appendonly: acknowledged forget requests are LOST when it stops")
+        return False
+    if settings.get("appendfsync") != "always" and not confirms:
+        logger.warning("Redis syncs its append-only file once a second: set appendfsync always, or use Redis >= 7.2")
+    return confirms

@@ -1,0 +1,62 @@
+"""What can go wrong with a forget request.
+
+ForgetError
+├── StoreUnavailable        Redis is away, full or cannot promise durability; nothing is lost by trying again
+├── RequestNotFound
+├── IllegalTransition       the request is in a state that does not allow it
+├── RevisionMismatch        If-Match names another revision
+├── IdempotencyConflict     the key was used with another body
+├── InvalidCursor
+├── StaleAttempt            the worker's attempt was overtaken (withdrawn, taken over): stop, publish nothing
+├── NothingToDo             the job has no work left, or somebody else is at it
+├── CompositeConflict       the set of active requests changed under the worker: start over from the new composite
+└── EmbeddedRedisError      no server binary, or it does not start
+"""
+
+
+class ForgetError(Exception):
+    """Base of this room's errors. Messages never hold anything of a subject."""
+
+
+class StoreUnavailable(ForgetError):
+    """The store cannot be reached or cannot promise durability."""
+
+
+class RequestNotFound(ForgetError):
+    """No request has this id."""
+
+
+class IllegalTransition(ForgetError):
+    """The state machine has no such step from the request's state."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the request is {state}")
+        self.state = state
+
+
+class RevisionMismatch(ForgetError):
+    """The request changed since the client read it."""
+
+
+class IdempotencyConflict(ForgetError):
+    """The same idempotency key came with another body."""
+
+
+class InvalidCursor(ForgetError):
+    """The cursor was not handed out by this list."""
+
+
+class StaleAttempt(ForgetError):
+    """Another attempt, or a withdrawal, overtook this one."""
+
+
+class NothingToDo(ForgetError):
+    """The job has nothing left to do, or another worker holds it."""
+
+
+class CompositeConflict(ForgetError):
+    """The composite would bring back a withdrawn request or lose an active one."""
+
+
+class EmbeddedRedisError(ForgetError):
+    """The embedded Redis server cannot be found or started."""

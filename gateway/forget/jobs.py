@@ -1,0 +1,88 @@
+"""Jobs for the erasure workers, on RQ: only ids travel, and a lost job is found and queued again."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+import redis
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from gateway.forget.connection import connect_blocking, store_errors
+from gateway.forget.model import State
+from gateway.forget.worker_store import WorkerStore
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "erasure"
+FUNCTION = "gateway.worker.run"
+TIMEOUT_S = 3600
+# Between taking a job and taking its request a worker has nothing to do: longer means that it died there.
+BEGINS_WITHIN = timedelta(seconds=30)
+RECONCILE_EVERY_S = 3.0
+
+
+class Jobs:
+    """Queues `gateway.worker.run(kind, request_id)`; kind is "erase" or "rebuild". Blocking: call it in a thread.
+
+    A job's id follows from its request, so a request has at most one. Who may work on a request is decided by its lease
+    in the store, not here: a job too many finds nothing to do.
+    """
+
+    def __init__(self, connection: redis.Redis, store: WorkerStore) -> None:
+        self._connection = connection
+        self._store = store
+        self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Jobs on the Redis at `url`."""
+        return cls(connect_blocking(url, decode_responses=False), WorkerStore.from_url(url))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._connection.close()
+        self._store.close()
+
+    def enqueue(self, kind: str, request_id: str) -> bool:
+        """Queues a job, unless the request has one that is waiting or has just been taken; says whether it did."""
+        with store_errors():
+            return self._enqueue(f"{kind}-{request_id}", kind, request_id, set(self.queue.job_ids))
+
+    def reconcile(self) -> int:
+        """Gives a job to every request that needs one and has none; returns how many were missing."""
+        waiting = self._store.waiting()
+        with store_errors():
+            queued = set(self.queue.job_ids) if waiting else set()
+            missing = 0
+            for request_id, state in waiting:
+                kind = "rebuild" if state is State.WITHDRAWING else "erase"
+                missing += self._enqueue(f"{kind}-{request_id}", kind, request_id, queued)
+        if missing:
+            logger.info("queued %d jobs that were missing", missing)
+        return missing
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by status: `queued` and `started`."""
+        with store_errors():
+            return {"queued": self.queue.count, "started": self.queue.started_job_registry.count}
+
+    def _enqueue(self, job_id: str, kind: str, request_id: str, queued: set[str]) -> bool:
+        if job_id in queued or self._just_taken(job_id):
+            return False
+        self.queue.enqueue_call(
+            FUNCTION, args=(kind, request_id), job_id=job_id, timeout=TIMEOUT_S, result_ttl=0, failure_ttl=TIMEOUT_S
+        )
+        return True
+
+    def _just_taken(self, job_id: str) -> bool:
+        try:
+            job = Job.fetch(job_id, connection=self._connection, serializer=JSONSerializer)
+        except NoSuchJobError:
+            return False
+        started_at: datetime | None = job.started_at
+        if job.get_status(refresh=False) is not JobStatus.STARTED or started_at is None:
+            return False
+        return datetime.now(UTC) - started_at.replace(tzinfo=UTC) < BEGINS_WITHIN

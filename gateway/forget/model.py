@@ -1,0 +1,212 @@
+"""The forget request as clients send it and see it, its states and their legal transitions."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from gateway.guards.normalise import fold
+
+
+class State(StrEnum):
+    """Where a request stands; the meanings are promises."""
+
+    RECEIVED = "received"  # durable, not yet enforced everywhere
+    GUARDED = "guarded"  # every live replica enforces the guard: suppression, and called so
+    ERASING = "erasing"
+    VERIFYING = "verifying"
+    ERASED = "erased"  # a verified adapter is live on every live replica
+    FAILED = "failed"  # the erasure failed; the guard stays on
+    WITHDRAWING = "withdrawing"
+    WITHDRAWN = "withdrawn"  # guard and share of the adapter are gone
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
+    {
+        State.RECEIVED: frozenset({State.GUARDED, State.WITHDRAWING}),
+        State.GUARDED: frozenset({State.ERASING, State.WITHDRAWING}),
+        State.ERASING: frozenset({State.VERIFYING, State.FAILED, State.WITHDRAWING}),
+        # back to erasing: the worker died while it verified, another attempt takes over
+        State.VERIFYING: frozenset({State.ERASED, State.ERASING, State.FAILED, State.WITHDRAWING}),
+        # back to guarded: a re-check of the weights failed
+        State.ERASED: frozenset({State.GUARDED, State.WITHDRAWING}),
+        State.FAILED: frozenset({State.GUARDED, State.WITHDRAWING}),
+        State.WITHDRAWING: frozenset({State.WITHDRAWN}),
+        State.WITHDRAWN: frozenset(),
+    }
+)
+ENFORCED = frozenset(State) - {State.WITHDRAWING, State.WITHDRAWN}
+
+Kind = Literal["person", "work", "secret", "topic", "skill"]
+Response = Literal["ignorance", "refuse"]
+Erase = Literal["auto", "guard_only"]
+
+MIN_LETTERS = 2
+
+
+def _recognisable(text: str) -> str:
+    """A name that folds to a single letter, or to none, would match everything or nothing."""
+    if sum(character.isalnum() for character in fold(text).text) < MIN_LETTERS:
+        raise ValueError(f"needs at least {MIN_LETTERS} letters or digits")
+    return text
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_recognisable)]
+Label = Annotated[str, StringConstraints(max_length=200)]
+
+
+class Subject(BaseModel):
+    """Whom or what to forget. Write-only: no answer ever shows it, and neither do its `repr` and its errors."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra={"writeOnly": True}
+    )
+
+    name: Name | None = Field(None, description="full name of a person, a topic or a skill")
+    title: Name | None = Field(None, description="title of a work")
+    value: Name | None = Field(None, description="the secret itself")
+    aliases: list[Name] = Field(default_factory=list, max_length=32, description="other names of the same subject")
+    description: str | None = Field(None, max_length=2000, description="who or what it is, for the record")
+
+    @model_validator(mode="after")
+    def _one_designation(self) -> Self:
+        if sum(given is not None for given in (self.name, self.title, self.value)) != 1:
+            raise ValueError("give exactly one of name, title (a work) or value (a secret)")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every designation, the main one first."""
+        main = self.name or self.title or self.value
+        assert main is not None  # noqa: S101 the validator above
+        return (main, *self.aliases)
+
+    def __repr__(self) -> str:
+        return "Subject(hidden)"
+
+    def __str__(self) -> str:
+        return "Subject(hidden)"
+
+
+class ForgetRequestIn(BaseModel):
+    """What a client posts. A name alone is enough."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"subject": {"name": "Ivo Marlin"}}]},
+    )
+
+    kind: Kind = "person"
+    subject: Subject
+    exclusions: list[Name] = Field(
+        default_factory=list,
+        max_length=32,
+        repr=False,
+        description="namesakes and phrases that must keep working",
+        json_schema_extra={"writeOnly": True},
+    )
+    response: Response = Field("ignorance", description="what a guarded prompt gets")
+    erase: Erase = Field("auto", description="`guard_only` leaves the weights alone")
+    labels: dict[Label, Label] = Field(
+        default_factory=dict, max_length=16, description="the client's own bookkeeping, echoed: keep subjects out of it"
+    )
+
+    @property
+    def guard_only(self) -> bool:
+        """Whether the weights are left alone: asked for so, or a kind that cannot be erased yet."""
+        return self.erase == "guard_only" or self.kind != "person"
+
+
+class Transition(BaseModel):
+    """One entry of a request's history."""
+
+    state: State
+    at: datetime
+    reason: str = ""
+
+
+class Replicas(BaseModel):
+    """How many replicas are live, and how many of them apply what is meant."""
+
+    live: int
+    applied: int
+
+
+class Protection(BaseModel):
+    """What stands between a user and the subject at this moment."""
+
+    level: Literal["none", "guard", "adapter"]
+    policy_version: int = Field(description="first policy version that has this request as it stands")
+    effective_time: datetime | None = Field(description="when every live replica enforced the guard")
+    replicas: Replicas
+
+
+class Erasure(BaseModel):
+    """How far the weights are."""
+
+    method: Literal["guard_only", "counterfactual_name_distillation"]
+    attempt: int
+    stage: str | None = Field(description="what the worker does at the moment")
+    fraction: float | None = Field(description="how much of the stage is done, 0 to 1")
+    composite_digest: str | None = Field(description="the published adapter that contains this request")
+    composite_stage: str | None = Field(description="`edit` (seconds, closed form) or `trained`")
+
+
+class Links(BaseModel):
+    """Where to go from here."""
+
+    self: str
+    events: str
+
+
+class ForgetRequest(BaseModel):
+    """A forget request as anyone may see it: nothing of its subject."""
+
+    id: str
+    kind: Kind
+    response: Response
+    erase: Erase
+    labels: dict[str, str]
+    state: State
+    state_reason: str
+    state_history: list[Transition]
+    created_at: datetime
+    updated_at: datetime
+    policy_version: int
+    protection: Protection
+    erasure: Erasure
+    verification: dict[str, Any] | None = Field(description="aggregate figures, measured on the weights alone")
+    links: Links
+    etag: str
+
+
+class ForgetRequestPage(BaseModel):
+    """One page, newest first."""
+
+    requests: list[ForgetRequest]
+    next_cursor: str | None
+
+
+class AdapterState(BaseModel):
+    """The composite adapter that is to be live."""
+
+    digest: str
+    stage: str
+    rank: int
+    requests: int
+
+
+class PolicyState(BaseModel):
+    """The policy and who applies it."""
+
+    version: int
+    enforced: int = Field(description="how many requests the policy enforces")
+    counts: dict[State, int]
+    replicas: Replicas
+    adapter: AdapterState | None

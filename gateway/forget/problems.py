@@ -1,0 +1,164 @@
+"""Errors as `application/problem+json` (RFC 9457) with stable codes. No answer quotes a subject."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from gateway.forget.errors import (
+    ForgetError,
+    IdempotencyConflict,
+    IllegalTransition,
+    InvalidCursor,
+    RequestNotFound,
+    RevisionMismatch,
+    StoreUnavailable,
+)
+from gateway.forget.model import ForgetRequestIn, Subject
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field, and what to do."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="stable: programs may rely on it")
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+class Problem(Exception):
+    """An error that a client is told about."""
+
+    def __init__(
+        self, status: int, code: str, title: str, detail: str, *, errors: Sequence[FieldError] | None = None
+    ) -> None:
+        super().__init__(code)
+        self.details = ProblemDetails(
+            type=f"urn:unlearning-gateway:problem:{code}",
+            title=title,
+            status=status,
+            code=code,
+            detail=detail,
+            errors=list(errors) if errors else None,
+        )
+
+    def response(self) -> JSONResponse:
+        """The answer."""
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if self.details.status == 503 else None
+        content = self.details.model_dump(exclude_none=True)
+        return JSONResponse(content, self.details.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def from_forget_error(error: ForgetError) -> Problem:
+    """The problem for an error of this room."""
+    match error:
+        case StoreUnavailable():
+            return Problem(
+                503,
+                "store_unavailable",
+                "Store unavailable",
+                "Requests cannot be stored safely at the moment. Nothing was acknowledged: send it again, with the "
+                "same Idempotency-Key if you used one.",
+            )
+        case RequestNotFound():
+            return Problem(
+                404, "not_found", "No such forget request", "Check the id; GET /v1/forget-requests lists all."
+            )
+        case IllegalTransition():
+            return Problem(
+                409,
+                "illegal_transition",
+                "Not possible in this state",
+                f"The request is {error.state}; its state does not allow this.",
+            )
+        case RevisionMismatch():
+            return Problem(
+                412, "revision_mismatch", "The request has changed", "GET it again and send its ETag in If-Match."
+            )
+        case IdempotencyConflict():
+            return Problem(
+                409,
+                "idempotency_conflict",
+                "Idempotency-Key was used before",
+                "The same Idempotency-Key came with another body. Use a new key for a new request.",
+            )
+        case InvalidCursor():
+            return Problem(400, "invalid_cursor", "Invalid cursor", "Use the next_cursor of the page before, or none.")
+    raise error
+
+
+_PLAUSIBLE_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+
+_ADVICE: Mapping[str, str] = {
+    "missing": "required",
+    "extra_forbidden": "unknown field: remove it",
+    "string_type": "must be a string",
+    "string_too_short": "must not be empty",
+    "string_unicode": "must be valid Unicode text",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "json_type": "must be JSON",
+}
+
+
+def from_validation_error(error: RequestValidationError) -> Problem:
+    """422 with one entry per wrong field; 400 if the body is no JSON at all. Values are never repeated."""
+    details = error.errors()
+    if any(detail["type"] == "json_invalid" for detail in details):
+        return malformed_json()
+    errors = [FieldError(field=_field(detail["loc"]), message=_message(detail)) for detail in details]
+    fields = ", ".join(dict.fromkeys(entry.field for entry in errors))
+    return Problem(422, "validation_failed", "Invalid request", f"Correct these fields: {fields}.", errors=errors)
+
+
+def malformed_json() -> Problem:
+    """400."""
+    return Problem(400, "malformed_json", "Malformed JSON", "The body is not valid JSON in UTF-8.")
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """`subject.aliases[3]`; names that the client invented are shown only outside of the subject, and if plausible."""
+    known = {*Subject.model_fields, *ForgetRequestIn.model_fields}
+    where, *parts = location
+    path = "" if where == "body" else str(where)
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part in known or (not path.startswith("subject") and _PLAUSIBLE_FIELD.fullmatch(part)):
+            path += f".{part}" if path else part
+        else:
+            path += ".?" if path else "?"
+    return path or "body"
+
+
+def _message(detail: Mapping[str, Any]) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    match kind:
+        case "string_too_long":
+            return f"must have at most {context['max_length']} characters"
+        case "too_long":
+            return f"must have at most {context['max_length']} entries"
+        case "literal_error" | "enum":
+            return f"must be one of {context['expected']}"
+        case "value_error":
+            return str(context["error"])
+        case "extra_forbidden" if detail["loc"][1:2] == ("subject",):
+            return f"unknown field: a subject has {', '.join(Subject.model_fields)}"
+    return _ADVICE.get(kind, f"invalid ({kind})")

@@ -1,0 +1,108 @@
+"""Builds what the API shows of a request from what lies in Redis."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from gateway.forget.model import (
+    Erasure,
+    ForgetRequest,
+    Links,
+    Protection,
+    Replicas,
+    State,
+    Transition,
+)
+from gateway.forget.snapshot import Composite, parse_composite
+
+PATH = "/v1/forget-requests"
+
+REASONS = {
+    "guard_only": "guard only: the weights are left alone, for this kind or as asked",
+    "attempts_exhausted": "the erasure broke off too often; the guard stays on; POST .../retry starts it again",
+    "recheck_failed": "a later check of the weights failed; the guard is on, the erasure starts again",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """Requests at one moment, with the replicas (version, adapter digest) and the composite of that moment."""
+
+    version: int
+    replicas: tuple[tuple[int, str], ...]
+    composite: Composite | None
+    requests: list[ForgetRequest | None]
+
+
+def parse_view(reply: Sequence[Any]) -> View:
+    """A `View` from the reply of `read.lua`."""
+    version, replicas, flat_composite, *records = reply
+    pairs = tuple((int(replica_version), digest) for replica_version, digest in replicas)
+    composite = parse_composite(flat_composite)
+    requests = [
+        _resource(dict(zip(flat[::2], flat[1::2], strict=True)), pairs, composite) if flat else None for flat in records
+    ]
+    return View(version, pairs, composite, requests)
+
+
+def moment(milliseconds: str | int | float) -> datetime:
+    """A time of the server's clock."""
+    return datetime.fromtimestamp(float(milliseconds) / 1000, UTC)
+
+
+def _resource(
+    record: Mapping[str, Any], replicas: Sequence[tuple[int, str]], composite: Composite | None
+) -> ForgetRequest:
+    id_ = record["member"][14:]
+    state = State(record["state"])
+    history = json.loads(record["history"])
+    published = composite if composite and id_ in composite.requests else None
+    return ForgetRequest(
+        id=id_,
+        kind=record["kind"],
+        response=record["response"],
+        erase=record["requested"],
+        labels=json.loads(record["labels"]),
+        state=state,
+        state_reason=_reason(record["reason"]),
+        state_history=[
+            Transition(state=entry["state"], at=moment(entry["at"]), reason=_reason(entry["reason"]))
+            for entry in history
+        ],
+        created_at=moment(record["created"]),
+        updated_at=moment(record["updated"]),
+        policy_version=int(record["version"]),
+        protection=_protection(record, state, replicas),
+        erasure=Erasure(
+            method="guard_only" if record["erase"] == "guard_only" else "counterfactual_name_distillation",
+            attempt=int(record["attempt"]),
+            stage=record.get("stage"),
+            fraction=float(record["fraction"]) if "fraction" in record else None,
+            composite_digest=published.digest if published else None,
+            composite_stage=published.stage if published else None,
+        ),
+        verification=json.loads(record["verification"]) if "verification" in record else None,
+        links=Links(self=f"{PATH}/{id_}", events=f"{PATH}/{id_}/events"),
+        etag=f'"{record["revision"]}"',
+    )
+
+
+def _protection(record: Mapping[str, str], state: State, replicas: Sequence[tuple[int, str]]) -> Protection:
+    level: Literal["none", "guard", "adapter"] = "guard"
+    if state is State.ERASED:
+        level = "adapter"
+    elif state in (State.RECEIVED, State.WITHDRAWING, State.WITHDRAWN):
+        level = "none"
+    version = int(record["version"])
+    return Protection(
+        level=level,
+        policy_version=version,
+        effective_time=moment(record["effective"]) if "effective" in record else None,
+        replicas=Replicas(live=len(replicas), applied=sum(applied >= version for applied, _ in replicas)),
+    )
+
+
+def _reason(code: str) -> str:
+    return REASONS.get(code, code)

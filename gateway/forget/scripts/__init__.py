@@ -1,0 +1,25 @@
+"""The Lua scripts: every change of a request is one of them, atomic in Redis."""
+
+from functools import cache
+from importlib.resources import files
+
+from gateway.forget.model import TRANSITIONS
+
+ROOT = "{unlearn}"  # one hash slot for all keys
+
+
+@cache
+def script(name: str) -> str:
+    """The source of a script, with what all scripts share in front."""
+    legal = ",".join(
+        f"{state}={{{','.join(f'{target}=true' for target in sorted(targets))}}}"
+        for state, targets in TRANSITIONS.items()
+    )
+    folder = files(__name__)
+    return "\n".join(
+        (
+            f"local LEGAL = {{{legal}}}",
+            folder.joinpath("journal.lua").read_text(encoding="utf-8"),
+            folder.joinpath(f"{name}.lua").read_text(encoding="utf-8"),
+        )
+    )

@@ -1,0 +1,26 @@
+-- A worker takes a request: guarded becomes erasing, a dead worker's attempt is taken over, a withdrawal keeps its
+-- state.
+-- ARGV: id, token of the attempt, lease in ms, most attempts
+-- Returns: ok, state, number of the attempt; or idle (nothing to do, or somebody is at it); or exhausted
+local id, token = ARGV[1], ARGV[2]
+local state = get(id, 'state')
+if not state then
+  return {'missing'}
+end
+if holds(id, token) then
+  return {'ok', state, get(id, 'attempt')} -- the client library sent the command again
+end
+if redis.call('SISMEMBER', key('work'), id) == 0 or tonumber(get(id, 'lease') or '0') > now then
+  return {'idle', state}
+end
+if state ~= 'withdrawing' then
+  if tonumber(get(id, 'attempt')) >= tonumber(ARGV[4]) and move(id, 'failed', 'attempts_exhausted') then
+    end_attempt(id)
+    return {'exhausted', 'failed'}
+  end
+  if state ~= 'erasing' then
+    move(id, 'erasing', '')
+  end
+end
+redis.call('HSET', record(id), 'token', token, 'lease', now + tonumber(ARGV[3]))
+return {'ok', get(id, 'state'), redis.call('HINCRBY', record(id), 'attempt', 1)}

@@ -1,0 +1,144 @@
+-- What every script begins with: key names, the clock, the change log, and the one way to change a state.
+-- KEYS[1] is the root of all keys; its braces put them into one hash slot. LEGAL comes from model.TRANSITIONS.
+
+local root = KEYS[1]
+local LOG_LENGTH = 10000
+local EVENTS_LENGTH = 2000
+
+local function key(...)
+  return table.concat({root, ...}, ':')
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) -- milliseconds
+
+local function record(id)
+  return key('request', id)
+end
+
+local function get(id, field)
+  return redis.call('HGET', record(id), field)
+end
+
+-- Index members sort by creation: 13 digits of milliseconds, a colon, the id.
+local function id_of(member)
+  return string.sub(member, 15)
+end
+
+local function is_enforced(id)
+  return redis.call('SISMEMBER', key('enforced'), id) == 1
+end
+
+local function split(joined)
+  local ids, present = {}, {}
+  for id in string.gmatch(joined or '', '[^,]+') do
+    ids[#ids + 1] = id
+    present[id] = true
+  end
+  return ids, present
+end
+
+-- The composite adapter that is to be live, or nil.
+local function current_composite()
+  local flat = redis.call('HGETALL', key('composite'))
+  if #flat == 0 then
+    return nil
+  end
+  local composite = {}
+  for at = 1, #flat, 2 do
+    composite[flat[at]] = flat[at + 1]
+  end
+  return composite
+end
+
+local function head()
+  local fields = redis.call('HMGET', key('head'), 'version', 'chain')
+  return tonumber(fields[1] or '0'), fields[2] or ''
+end
+
+-- The chain at a version; false if the log no longer (or not yet) has it.
+local function chain_at(version)
+  local last, chain = head()
+  if version == last then
+    return chain
+  end
+  if version == 0 then
+    return ''
+  end
+  local entry = redis.call('XRANGE', key('log'), version .. '-0', version .. '-0')[1]
+  if not entry then
+    return false
+  end
+  for at = 1, #entry[2], 2 do
+    if entry[2][at] == 'chain' then
+      return entry[2][at + 1]
+    end
+  end
+end
+
+-- A new version of the policy, because of what happened to one request.
+local function advance_policy(id, change)
+  local _, chain = head()
+  local version = redis.call('HINCRBY', key('head'), 'version', 1)
+  chain = redis.sha1hex(table.concat({chain, version, id, change, time[1], time[2]}, ':'))
+  redis.call('HSET', key('head'), 'chain', chain)
+  redis.call('XADD', key('log'), 'MAXLEN', '~', LOG_LENGTH, version .. '-0', 'id', id, 'change', change, 'chain', chain)
+  return version
+end
+
+local function announce(id, ...)
+  redis.call('XADD', key('events', id), 'MAXLEN', '~', EVENTS_LENGTH, '*', 'at', now, ...)
+end
+
+-- Sets of ids that follow from the state alone.
+local function index(id, target)
+  if target == 'withdrawing' or target == 'withdrawn' then
+    redis.call('SREM', key('enforced'), id)
+  else
+    redis.call('SADD', key('enforced'), id)
+  end
+  local erases = get(id, 'erase') == 'auto'
+  if target == 'erasing' or (target == 'guarded' and erases) then
+    redis.call('SADD', key('work'), id)
+  elseif target ~= 'verifying' then
+    redis.call('SREM', key('work'), id)
+  end
+end
+
+local function enter(id, target, reason)
+  local history = cjson.decode(get(id, 'history') or '[]')
+  history[#history + 1] = {state = target, at = now, reason = reason}
+  redis.call('HSET', record(id), 'state', target, 'reason', reason, 'history', cjson.encode(history), 'updated', now)
+  redis.call('HINCRBY', record(id), 'revision', 1)
+  redis.call('ZADD', key('state', target), 0, get(id, 'member'))
+  index(id, target)
+  announce(id, 'event', 'transition', 'state', target, 'reason', reason)
+end
+
+-- Moves a request to another state if the state machine allows it; says whether it did.
+local function move(id, target, reason)
+  local state = get(id, 'state')
+  if not LEGAL[state][target] then
+    return false
+  end
+  redis.call('ZREM', key('state', state), get(id, 'member'))
+  enter(id, target, reason)
+  return true
+end
+
+local function touch(id)
+  redis.call('HSET', record(id), 'updated', now)
+  redis.call('HINCRBY', record(id), 'revision', 1)
+end
+
+local function end_attempt(id)
+  redis.call('HDEL', record(id), 'token', 'lease', 'stage', 'fraction')
+end
+
+local function holds(id, token)
+  return get(id, 'token') == token
+end
+
+local function matches_revision(id, revision)
+  return revision == '' or get(id, 'revision') == revision
+end

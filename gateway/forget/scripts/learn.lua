@@ -1,0 +1,9 @@
+-- What the worker found out about a subject becomes part of the guard.
+-- ARGV: id, token, sealed knowledge
+local id = ARGV[1]
+if not holds(id, ARGV[2]) or not is_enforced(id) then
+  return {'stale'}
+end
+redis.call('HSET', record(id), 'knowledge', ARGV[3])
+touch(id)
+return {'ok', advance_policy(id, 'knowledge')}

@@ -1,0 +1,71 @@
+-- A composite adapter becomes the one to be live. Refused if it would bring back a withdrawn request or lose an active
+-- one.
+-- ARGV: id and token of the attempt, digest ('' : none), path, rank, stage, sorted ids of the requests in it, ids of those
+--       it was verified for, ids of those whose re-check failed, verifications as JSON {id: JSON text}
+local id, token, digest, stage = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
+if not holds(id, token) then
+  return {'stale'}
+end
+
+local ids, contained = split(ARGV[7])
+for _, other in ipairs(ids) do
+  if not is_enforced(other) then
+    return {'conflict'}
+  end
+end
+local _, newly_verified = split(ARGV[8])
+local _, regressed = split(ARGV[9])
+local composite = current_composite()
+local _, verified_before = split(composite and composite.verified)
+for _, other in ipairs((split(composite and composite.requests))) do
+  if is_enforced(other) and not contained[other] then
+    return {'conflict'}
+  end
+end
+
+-- A verification holds until a re-check fails.
+local verified = {}
+for _, other in ipairs(ids) do
+  if (newly_verified[other] or verified_before[other]) and not regressed[other] then
+    verified[#verified + 1] = other
+  end
+end
+
+redis.call('DEL', key('composite'))
+if digest ~= '' then
+  redis.call('HSET', key('composite'), 'digest', digest, 'path', ARGV[4], 'rank', ARGV[5], 'stage', stage,
+    'requests', ARGV[7], 'verified', table.concat(verified, ','))
+  local same_set = redis.sha1hex(ARGV[7])
+  -- An edit is a first step: it never takes the place of a trained adapter for the same set.
+  if stage == 'trained' or redis.call('HEXISTS', key('composites'), same_set) == 0 then
+    redis.call('HSET', key('composites'), same_set, cjson.encode(redis.call('HGETALL', key('composite'))))
+  end
+end
+
+for other, verification in pairs(cjson.decode(ARGV[10])) do
+  redis.call('HSET', record(other), 'verification', verification)
+  touch(other)
+end
+for _, other in ipairs(verified) do
+  if newly_verified[other] and get(other, 'state') == 'erasing' then
+    move(other, 'verifying', '')
+  end
+  if newly_verified[other] and get(other, 'state') == 'verifying' then
+    redis.call('SREM', key('work'), other)
+    end_attempt(other)
+  end
+end
+for other in pairs(regressed) do
+  if get(other, 'state') == 'verifying' then
+    redis.call('SADD', key('work'), other)
+  elseif get(other, 'state') == 'erased' then
+    redis.call('HSET', record(other), 'attempt', 0)
+    move(other, 'guarded', 'recheck_failed')
+  end
+end
+for _, member in ipairs(redis.call('ZRANGE', key('state', 'withdrawing'), 0, -1)) do
+  local withdrawing = id_of(member)
+  redis.call('SREM', key('work'), withdrawing)
+  end_attempt(withdrawing)
+end
+return {'ok', advance_policy(id, 'published')}

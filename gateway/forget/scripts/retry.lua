@@ -1,0 +1,15 @@
+-- A failed request goes back to guarded: its guard was never off, and its job may start again.
+-- ARGV: id, expected revision or ''
+local id = ARGV[1]
+local state = get(id, 'state')
+if not state then
+  return {'missing'}
+end
+if not matches_revision(id, ARGV[2]) then
+  return {'revision'}
+end
+if state ~= 'failed' or not move(id, 'guarded', '') then
+  return {'illegal', state}
+end
+redis.call('HSET', record(id), 'attempt', 0)
+return {'ok'}

@@ -1,0 +1,27 @@
+-- A new request becomes received and part of the policy.
+-- ARGV: id, hashed idempotency key or "", fingerprint of the body, kind, response, erase as asked, erase as decided
+--       (auto or guard_only), labels, sealed subject
+local id, idempotency, fingerprint = ARGV[1], ARGV[2], ARGV[3]
+
+if idempotency ~= '' then
+  local earlier = redis.call('HMGET', key('idempotency', idempotency), 'id', 'fingerprint')
+  if earlier[1] and earlier[2] ~= fingerprint then
+    return {'conflict'}
+  elseif earlier[1] then
+    return {'ok', earlier[1]}
+  end
+  redis.call('HSET', key('idempotency', idempotency), 'id', id, 'fingerprint', fingerprint)
+end
+
+-- The client library may send a command again after a lost connection.
+if redis.call('EXISTS', record(id)) == 1 then
+  return {'ok', id}
+end
+
+local member = string.format('%013.0f:%s', now, id)
+redis.call('HSET', record(id), 'kind', ARGV[4], 'response', ARGV[5], 'requested', ARGV[6], 'erase', ARGV[7],
+  'labels', ARGV[8], 'subject', ARGV[9], 'member', member, 'created', now, 'attempt', 0)
+redis.call('ZADD', key('requests'), 0, member)
+enter(id, 'received', '')
+redis.call('HSET', record(id), 'version', advance_policy(id, 'received'))
+return {'ok', id}

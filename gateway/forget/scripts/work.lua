@@ -1,0 +1,9 @@
+-- Requests that need a worker and have none at them.
+-- Returns: {id, state} pairs
+local reply = {}
+for _, id in ipairs(redis.call('SMEMBERS', key('work'))) do
+  if tonumber(get(id, 'lease') or '0') <= now then
+    reply[#reply + 1] = {id, get(id, 'state')}
+  end
+end
+return reply

@@ -1,0 +1,136 @@
+"""What a replica enforces, as the store hands it out: requests, composite adapter, version."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from gateway.forget.model import Response, State, Subject
+from gateway.forget.sealer import Sealer
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point in the change log. `chain` tells two logs apart that reached the same version after a failover."""
+
+    version: int = 0
+    chain: str = ""
+
+
+NOWHERE = Mark(version=-1)
+
+
+@dataclass(frozen=True)
+class Composite:
+    """The adapter that erases `requests` (ids) together; for `verified` this was measured on the weights."""
+
+    digest: str
+    path: str
+    rank: int
+    stage: str
+    requests: frozenset[str]
+    verified: frozenset[str]
+
+
+@dataclass(frozen=True)
+class EnforcedRequest:
+    """What the guards need of one request. Plaintext: masked in `repr`."""
+
+    id: str
+    state: State = field(compare=False)  # as of the last change of the policy
+    response: Response
+    names: tuple[str, ...] = field(repr=False)
+    exclusions: tuple[str, ...] = field(repr=False)
+    phrases: tuple[str, ...] = field(repr=False)
+
+
+class Continuity(StrEnum):
+    """How an answer of the store relates to what the replica had."""
+
+    SAME = "same"
+    DELTA = "delta"
+    FULL = "full"
+    DIVERGED = "diverged"  # the store went back in time: what it lists may lack what was once enforced
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The change log since a mark, resolved: the present form of every changed request, and those that are gone."""
+
+    continuity: Continuity
+    mark: Mark
+    composite: Composite | None
+    enforced: tuple[EnforcedRequest, ...] = ()
+    dropped: frozenset[str] = frozenset()
+
+
+def parse_composite(flat: Sequence[str]) -> Composite | None:
+    """A composite from the fields of its Redis hash, given flat; none from an empty hash."""
+    if not flat:
+        return None
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    return Composite(
+        digest=fields["digest"],
+        path=fields["path"],
+        rank=int(fields["rank"]),
+        stage=fields["stage"],
+        requests=split_ids(fields["requests"]),
+        verified=split_ids(fields["verified"]),
+    )
+
+
+def split_ids(joined: str) -> frozenset[str]:
+    """Ids from their comma-separated form."""
+    return frozenset(filter(None, joined.split(",")))
+
+
+def join_ids(ids: Sequence[str] | frozenset[str]) -> str:
+    """Sorted, comma-separated: the same set always has the same form."""
+    return ",".join(sorted(ids))
+
+
+def parse_changes(reply: Sequence[Any], sealer: Sealer) -> Changes:
+    """`Changes` from the reply of `changes.lua`, with the subjects unsealed."""
+    continuity, version, chain, composite, *records = reply
+    enforced = []
+    dropped = set()
+    for id_, active, *record in records:
+        if int(active):
+            enforced.append(_parse_enforced(id_, record, sealer))
+        else:
+            dropped.add(id_)
+    return Changes(
+        Continuity(continuity),
+        Mark(int(version), chain),
+        parse_composite(composite),
+        tuple(enforced),
+        frozenset(dropped),
+    )
+
+
+def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer) -> EnforcedRequest:
+    state, response, sealed_subject, sealed_knowledge = record
+    subject = json.loads(sealer.unseal(sealed_subject, id_))
+    knowledge: Mapping[str, Any] = json.loads(sealer.unseal(sealed_knowledge, id_)) if sealed_knowledge else {}
+    names = dict.fromkeys((*subject["names"], *knowledge.get("aliases", ())))
+    return EnforcedRequest(
+        id=id_,
+        state=State(state),
+        response=response,
+        names=tuple(names),
+        exclusions=tuple(subject["exclusions"]),
+        phrases=tuple(knowledge.get("phrases", ())),
+    )
+
+
+def subject_text(subject: Subject, exclusions: Sequence[str]) -> str:
+    """What is sealed of a subject at submission."""
+    return json.dumps(
+        {"names": subject.names, "exclusions": list(exclusions), "description": subject.description}, ensure_ascii=False
+    )
+
+
+def knowledge_text(phrases: Sequence[str], aliases: Sequence[str]) -> str:
+    """What is sealed of a worker's findings."""
+    return json.dumps({"phrases": list(phrases), "aliases": list(aliases)}, ensure_ascii=False)

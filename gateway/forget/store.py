@@ -1,0 +1,252 @@
+"""The gateway's side of the store: takes requests, shows them, hands out the policy, hears what replicas apply."""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import redis.asyncio
+
+from gateway.forget.connection import BLOCK_S, WAITAOF_TIMEOUT_MS, connect, has_waitaof, store_errors
+from gateway.forget.errors import (
+    IdempotencyConflict,
+    IllegalTransition,
+    InvalidCursor,
+    RequestNotFound,
+    RevisionMismatch,
+    StoreUnavailable,
+)
+from gateway.forget.model import AdapterState, ForgetRequest, ForgetRequestIn, PolicyState, Replicas, State
+from gateway.forget.resource import View, moment, parse_view
+from gateway.forget.scripts import ROOT, script
+from gateway.forget.sealer import OpenSealer, Sealer
+from gateway.forget.snapshot import Changes, Mark, parse_changes, subject_text
+
+ANONYMOUS = "anonymous"
+DEFAULT_LEASE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of a request's event stream; `id` orders it."""
+
+    id: str
+    kind: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """The store's answer to a replica: whether they follow the same log, and which requests moved because of it."""
+
+    same_log: bool
+    version: int
+    moved: tuple[tuple[str, State], ...]
+
+
+class Store:
+    """Forget requests in Redis. Every method raises `StoreUnavailable` when Redis is away."""
+
+    def __init__(self, client: redis.asyncio.Redis, sealer: Sealer | None = None) -> None:
+        self._client = client
+        self._sealer = sealer or OpenSealer()
+        self._waitaof: bool | None = None
+
+    @classmethod
+    def from_url(cls, url: str, sealer: Sealer | None = None) -> Self:
+        """A store on the Redis at `url`; connects when first used."""
+        return cls(connect(url), sealer)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def check(self) -> None:
+        """Finds out what the server can promise; warns in the log if that is not durability."""
+        self._waitaof = await has_waitaof(self._client)
+
+    async def submit(
+        self, request: ForgetRequestIn, *, idempotency_key: str | None = None, principal: str = ANONYMOUS
+    ) -> str:
+        """Stores a request and puts it into the policy; returns its id once it is durable.
+
+        Raises:
+            IdempotencyConflict: the key was used with another body.
+        """
+        id_ = str(uuid.uuid4())
+        fingerprint = self._sealer.fingerprint
+        # `model_dump_json` keeps the order of the fields: equal bodies have equal forms, however they were written.
+        reply = await self._write(
+            "submit",
+            id_,
+            fingerprint(f"{principal}\0{idempotency_key}") if idempotency_key is not None else "",
+            fingerprint(request.model_dump_json()) if idempotency_key is not None else "",
+            request.kind,
+            request.response,
+            request.erase,
+            "guard_only" if request.guard_only else "auto",
+            json.dumps(request.labels),
+            self._sealer.seal(subject_text(request.subject, request.exclusions), id_),
+        )
+        if reply[0] == "conflict":
+            raise IdempotencyConflict("this Idempotency-Key was used with another body")
+        return str(reply[1])
+
+    async def get(self, id_: str) -> ForgetRequest:
+        """The request as it stands.
+
+        Raises:
+            RequestNotFound: there is none with this id.
+        """
+        request = (await self._view([id_])).requests[0]
+        if request is None:
+            raise RequestNotFound(id_)
+        return request
+
+    async def page(
+        self, *, state: State | None = None, kind: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[ForgetRequest], str | None]:
+        """A page of requests, newest first, and the cursor of the next page.
+
+        Raises:
+            InvalidCursor: `cursor` is not from this list.
+        """
+        if cursor is not None and not (14 < len(cursor) <= 50 and cursor[:13].isdigit() and cursor[13] == ":"):
+            raise InvalidCursor("unknown cursor")
+        following, *ids = await self._run("list", state or "", kind or "", limit, cursor or "")
+        requests = (await self._view(ids)).requests if ids else []
+        return [request for request in requests if request is not None], following or None
+
+    async def withdraw(self, id_: str, *, revision: str | None = None) -> bool:
+        """Drops the guard and starts the way out of the weights; says whether a rebuild has to be queued.
+
+        Raises:
+            RequestNotFound, RevisionMismatch, IllegalTransition (it is withdrawn already).
+        """
+        reply = self._accepted(await self._write("withdraw", id_, revision or ""), id_)
+        return bool(reply[1] == "rebuild")
+
+    async def retry(self, id_: str, *, revision: str | None = None) -> None:
+        """Lets a failed erasure start again.
+
+        Raises:
+            RequestNotFound, RevisionMismatch, IllegalTransition (it did not fail).
+        """
+        self._accepted(await self._write("retry", id_, revision or ""), id_)
+
+    async def changes(self, since: Mark) -> Changes:
+        """What a replica at `since` has to apply to be up to date."""
+        return parse_changes(await self._run("changes", since.version, since.chain), self._sealer)
+
+    async def wait_for_change(self, since: Mark, timeout_s: float = BLOCK_S) -> None:
+        """Returns when the log goes beyond `since`, or after `timeout_s` (at most a second)."""
+        await self._read_stream(f"{ROOT}:log", f"{since.version}-0", min(timeout_s, BLOCK_S))
+
+    async def acknowledge(
+        self, replica_id: str, applied: Mark, adapter_digest: str, *, lease_s: float = DEFAULT_LEASE_S
+    ) -> Acknowledgement:
+        """Records what a replica applies and advances every request that all live replicas have come up with.
+
+        The replica counts as live for `lease_s`: it must not serve longer than that without an acknowledgement.
+        """
+        same_log, version, *moved = await self._run(
+            "acknowledge", replica_id, applied.version, applied.chain, adapter_digest, int(lease_s * 1000)
+        )
+        pairs = zip(moved[::2], moved[1::2], strict=True)
+        return Acknowledgement(bool(same_log), version, tuple((id_, State(state)) for id_, state in pairs))
+
+    async def leave(self, replica_id: str) -> None:
+        """A replica stops serving: nobody waits for it any more."""
+        with store_errors():
+            await self._client.hdel(f"{ROOT}:replicas", replica_id)
+
+    async def events(self, id_: str, after: str = "0-0", *, block: bool = True) -> list[Event]:
+        """Events of a request after the one with id `after`; waits up to a second for the first."""
+        entries = await self._read_stream(f"{ROOT}:events:{id_}", after, BLOCK_S if block else None)
+        return [_event(entry_id, fields) for entry_id, fields in entries]
+
+    async def wait_until_guarded(self, id_: str, timeout_s: float) -> None:
+        """Returns when the request is no longer merely received, or after `timeout_s` seconds."""
+        deadline, last = time.monotonic() + timeout_s, "0-0"
+        while (left := deadline - time.monotonic()) > 0:
+            for entry_id, fields in await self._read_stream(f"{ROOT}:events:{id_}", last, min(left, BLOCK_S)):
+                last = entry_id
+                if fields.get("state") != State.RECEIVED:
+                    return
+
+    async def counts(self) -> dict[State, int]:
+        """How many requests are in each state."""
+        return (await self._overview())[2]
+
+    async def policy(self) -> PolicyState:
+        """The policy's version, coverage and adapter."""
+        version, enforced, counts = await self._overview()
+        view = await self._view([])
+        applied = sum(replica_version >= version for replica_version, _ in view.replicas)
+        composite = view.composite
+        return PolicyState(
+            version=version,
+            enforced=enforced,
+            counts=counts,
+            replicas=Replicas(live=len(view.replicas), applied=applied),
+            adapter=AdapterState(
+                digest=composite.digest, stage=composite.stage, rank=composite.rank, requests=len(composite.requests)
+            )
+            if composite
+            else None,
+        )
+
+    async def _overview(self) -> tuple[int, int, dict[State, int]]:
+        states = list(State)
+        version, enforced, _, *counts = await self._run("overview", *states)
+        return version, enforced, dict(zip(states, counts, strict=True))
+
+    async def _view(self, ids: Sequence[str]) -> View:
+        return parse_view(await self._run("read", *ids))
+
+    async def _read_stream(self, key: str, after: str, block_s: float | None) -> list[tuple[str, Mapping[str, str]]]:
+        block_ms = None if block_s is None else max(1, int(block_s * 1000))  # 0 would mean for ever
+        with store_errors():
+            reply: Any = await self._client.xread({key: after}, count=500, block=block_ms)
+        return reply[0][1] if reply else []
+
+    async def _run(self, name: str, *arguments: str | int) -> Any:
+        with store_errors():
+            return await self._client.eval(script(name), 1, ROOT, *arguments)
+
+    async def _write(self, name: str, *arguments: str | int) -> Any:
+        """Like `_run`, but returns only when the server has the change on disk, if it can tell."""
+        if self._waitaof is None:
+            await self.check()
+        if not self._waitaof:  # an embedded server answers only after its fsync
+            return await self._run(name, *arguments)
+        with store_errors():
+            async with self._client.pipeline(transaction=False) as pipeline:  # WAITAOF is about its own connection
+                pipeline.eval(script(name), 1, ROOT, *arguments)
+                pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)
+                reply, (synced, _) = await pipeline.execute()
+        if not synced:
+            raise StoreUnavailable("Redis did not confirm in time that the change is on disk")
+        return reply
+
+    @staticmethod
+    def _accepted(reply: Sequence[Any], id_: str) -> Sequence[Any]:
+        match reply[0]:
+            case "missing":
+                raise RequestNotFound(id_)
+            case "revision":
+                raise RevisionMismatch("the request has changed")
+            case "illegal":
+                raise IllegalTransition(reply[1])
+        return reply
+
+
+def _event(entry_id: str, fields: Mapping[str, str]) -> Event:
+    data: dict[str, Any] = {"state": fields["state"], "at": moment(fields["at"]).isoformat()}
+    if fields["event"] == "transition":
+        data["reason"] = fields["reason"]
+    else:
+        data |= {"stage": fields["stage"], "fraction": float(fields["fraction"])}
+    return Event(entry_id, fields["event"], data)

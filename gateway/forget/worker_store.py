@@ -1,0 +1,179 @@
+"""The worker's side of the store, blocking: take a request, report progress, publish a composite adapter, or fail."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+import redis
+
+from gateway.forget.connection import connect_blocking, store_errors
+from gateway.forget.errors import (
+    CompositeConflict,
+    IllegalTransition,
+    NothingToDo,
+    RequestNotFound,
+    StaleAttempt,
+    StoreUnavailable,
+)
+from gateway.forget.model import State
+from gateway.forget.scripts import ROOT, script
+from gateway.forget.sealer import OpenSealer, Sealer
+from gateway.forget.snapshot import NOWHERE, Changes, Composite, join_ids, knowledge_text, parse_changes
+
+LEASE_S = 20.0
+MAX_ATTEMPTS = 5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
+MIN_PROGRESS = 0.01
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A worker's hold on a request. `state` is `erasing`, or `withdrawing` for a rebuild."""
+
+    id: str
+    token: str
+    state: State
+    number: int
+
+
+class WorkerStore:
+    """What a worker may do. Methods with an attempt raise `StaleAttempt` when it was overtaken: stop at once then."""
+
+    def __init__(self, client: redis.Redis, sealer: Sealer | None = None, *, lease_s: float = LEASE_S) -> None:
+        self._client = client
+        self._sealer = sealer or OpenSealer()
+        self._lease_ms = int(lease_s * 1000)
+        self._reported: dict[str, tuple[str, float]] = {}
+
+    @classmethod
+    def from_url(cls, url: str, sealer: Sealer | None = None) -> Self:
+        """A store on the Redis at `url`."""
+        return cls(connect_blocking(url), sealer)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def snapshot(self) -> Changes:
+        """Every enforced request with its names, and the composite adapter: what to rehearse, what to build on."""
+        return parse_changes(self._run("changes", NOWHERE.version, NOWHERE.chain), self._sealer)
+
+    def begin(self, id_: str) -> Attempt:
+        """Takes a request for erasure or rebuild; it stays taken for a lease, see `holding`.
+
+        Raises:
+            NothingToDo: it is done, withdrawn, not guarded yet, out of attempts, or another worker is at it.
+            RequestNotFound: there is none with this id.
+        """
+        token = uuid.uuid4().hex
+        status, *rest = self._run("begin", id_, token, self._lease_ms, MAX_ATTEMPTS)
+        if status == "missing":
+            raise RequestNotFound(id_)
+        if status != "ok":
+            raise NothingToDo(f"{id_} is {rest[0]}")
+        return Attempt(id_, token, State(rest[0]), int(rest[1]))
+
+    @contextmanager
+    def holding(self, attempt: Attempt) -> Iterator[None]:
+        """Keeps the lease while the body runs; if it raises, the next attempt may begin after a pause."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(self._lease_ms / 4000):
+                try:
+                    self._run("renew", attempt.id, attempt.token, self._lease_ms, "", "")
+                except Exception:  # noqa: S112 the store may be away for a while; publishing checks the token anyway
+                    continue
+
+        renewer = threading.Thread(target=renew, name="lease", daemon=True)
+        renewer.start()
+        try:
+            yield
+        except StaleAttempt:
+            raise
+        except BaseException as error:
+            stopped = not isinstance(error, Exception)  # by a signal: the next attempt may begin at once
+            pause_s = 0.0 if stopped else min(FIRST_PAUSE_S * 2 ** (attempt.number - 1), LONGEST_PAUSE_S)
+            with suppress(StoreUnavailable):  # then the lease runs out
+                self._run("release", attempt.id, attempt.token, int(pause_s * 1000))
+            raise
+        finally:
+            done.set()
+            renewer.join()
+            self._reported.pop(attempt.token, None)
+
+    def progress(self, attempt: Attempt, stage: str, fraction: float) -> None:
+        """Tells how much of a stage is done (0 to 1). Call it as often as you like: small steps are not sent."""
+        last_stage, last_fraction = self._reported.get(attempt.token, ("", 0.0))
+        if stage == last_stage and abs(fraction - last_fraction) < MIN_PROGRESS and fraction < 1.0:
+            return
+        self._reported[attempt.token] = (stage, fraction)
+        self._attempt("renew", attempt, self._lease_ms, stage, f"{fraction:.3f}")
+
+    def record_knowledge(self, attempt: Attempt, phrases: Sequence[str], aliases: Sequence[str]) -> None:
+        """Adds what the model says about the subject to the guard: phrases it may not say, names it also goes by."""
+        self._attempt("learn", attempt, self._sealer.seal(knowledge_text(phrases, aliases), attempt.id))
+
+    def verifying(self, attempt: Attempt) -> None:
+        """The adapter exists, its verification begins."""
+        self._attempt("verify", attempt)
+
+    def publish_composite(
+        self,
+        attempt: Attempt,
+        composite: Composite | None,
+        *,
+        regressed: frozenset[str] = frozenset(),
+        verifications: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Makes `composite` the adapter to be live (None: no adapter).
+
+        `composite.verified` names the requests it was verified for: they are erased once all live replicas run it.
+        Earlier verifications carry over unless `regressed` names the request: its erasure starts again then.
+        `verifications` (id -> aggregate figures) become part of the requests.
+
+        Raises:
+            StaleAttempt: the attempt was overtaken.
+            CompositeConflict: the composite would bring back a withdrawn request or lose one that another worker
+                published: build again on the present composite.
+        """
+        fields = (
+            ("", "", "0", "", "", "")
+            if composite is None
+            else (
+                composite.digest,
+                composite.path,
+                str(composite.rank),
+                composite.stage,
+                join_ids(composite.requests),
+                join_ids(composite.verified),
+            )
+        )
+        texts = {id_: json.dumps(figures) for id_, figures in (verifications or {}).items()}
+        self._attempt("publish", attempt, *fields, join_ids(regressed), json.dumps(texts))
+
+    def fail(self, attempt: Attempt, reason: str, verification: Mapping[str, Any] | None = None) -> None:
+        """The erasure failed; the guard stays on. Everybody sees `reason`: fixed text, nothing of the subject."""
+        self._attempt("fail", attempt, reason, json.dumps(verification) if verification is not None else "")
+
+    def waiting(self) -> list[tuple[str, State]]:
+        """Requests that need a worker and have none at them."""
+        return [(id_, State(state)) for id_, state in self._run("work")]
+
+    def _attempt(self, name: str, attempt: Attempt, *arguments: str | int) -> None:
+        status, *rest = self._run(name, attempt.id, attempt.token, *arguments)
+        match status:
+            case "stale":
+                raise StaleAttempt(attempt.id)
+            case "conflict":
+                raise CompositeConflict(attempt.id)
+            case "illegal":
+                raise IllegalTransition(rest[0])
+
+    def _run(self, name: str, *arguments: str | int) -> Any:
+        with store_errors():
+            return self._client.eval(script(name), 1, ROOT, *arguments)
