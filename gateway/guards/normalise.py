@@ -1,0 +1,323 @@
+"""The one folding of text that every guard shares: letters and digits without case, accents, width, look or spacing.
+
+A character folds to zero or more *letters* (NFKD, case folding, accents and invisible characters dropped, look-alikes
+of Latin letters mapped to them). Whatever is neither a letter nor a digit is dropped, but leaves an *edge*, which is
+what the word-boundary rules look at. Hangul is decomposed, so composed and decomposed text agree.
+"""
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import confusable_homoglyphs
+import numpy as np
+from numpy.typing import NDArray
+
+BARRIER = "\udcff"  # no UTF-8 text decodes to it; kept by `fold`, so nothing ever matches across it
+
+
+class Kind(IntEnum):
+    """What a character is to its neighbours."""
+
+    UNKNOWN = 0  # not looked up yet
+    IGNORED = 1  # invisible, or an accent on the letter before it
+    SEPARATOR = 2
+    LOWER = 3  # also letters of scripts without case
+    UPPER = 4
+    DIGIT = 5
+    UNSPACED = 6  # a letter of a script written without spaces: Han, kana, Hangul, Thai ...
+    CLUSTER = 7  # continues an unspaced letter: a Hangul vowel or final, a voiced sound mark, a tone mark
+    BARRIER = 8
+
+
+def _edge_table() -> NDArray[np.bool_]:
+    """EDGE[a, b]: may a word end after a symbol of kind a and another begin with a following symbol of kind b."""
+    table = np.zeros((9, 9), dtype=np.bool_)
+    for loose in (Kind.SEPARATOR, Kind.DIGIT, Kind.UNSPACED, Kind.CLUSTER, Kind.BARRIER):
+        table[loose, :] = True
+        table[:, loose] = True
+    table[Kind.DIGIT, Kind.DIGIT] = False
+    table[Kind.LOWER, Kind.UPPER] = True  # camelCase
+    table[:, Kind.CLUSTER] = False
+    return table
+
+
+EDGE = _edge_table()
+
+
+class Symbol(NamedTuple):
+    letters: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Folded text of n letters; letter i was written in source[starts[i]:ends[i]].
+
+    `edges` has n + 1 bytes: edges[i] is 1 where a word may begin at letter i or end before it. `genuine[i]` is 0 where
+    the letter was guessed from a look-alike digit or sign (only in `fold_lookalike`).
+    """
+
+    text: str
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    edges: bytes
+    genuine: NDArray[np.bool_] | None = None
+
+
+_UNSPACED_RANGES = (
+    (0x0E00, 0x0FFF),  # Thai, Lao, Tibetan
+    (0x1000, 0x109F),  # Myanmar
+    (0x1100, 0x11FF),  # Hangul jamo
+    (0x1780, 0x17FF),  # Khmer
+    (0x2E80, 0x2FDF),
+    (0x3005, 0x3007),
+    (0x3021, 0x31FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xA960, 0xA97F),
+    (0xAC00, 0xD7FF),
+    (0xF900, 0xFAFF),
+    (0x1B000, 0x1B16F),
+    (0x20000, 0x3FFFF),
+)
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+_LETTERS_BY_USE = {"æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ŋ": "n", "ƿ": "w"}
+_LATIN_NAME = re.compile(
+    r"(?:.*LATIN .*|REGIONAL INDICATOR SYMBOL )LETTER "
+    r"(?:(?:SMALL CAPITAL|DOTLESS|SCRIPT|OPEN|TURNED|REVERSED|INVERTED) )*([A-Z])(?: WITH .*)?"
+)
+_LOOKING_LATIN = ("CYRILLIC", "GREEK", "ARMENIAN", "COPTIC", "CHEROKEE", "LISU", "LATIN")
+
+
+@cache
+def _homoglyphs() -> dict[str, str]:
+    """Letters of alphabets that look Latin -> the ASCII letter they look like, case kept (Unicode's confusables)."""
+    data = json.loads((Path(confusable_homoglyphs.__file__).parent / "confusables.json").read_text("utf-8"))
+    found: dict[str, str] = {}
+    for char, alikes in data.items():
+        if len(char) == 1 and not char.isascii() and unicodedata.name(char, "").startswith(_LOOKING_LATIN):
+            latin = [a["c"] for a in alikes if len(a["c"]) == 1 and a["c"].isascii() and a["c"].isalpha()]
+            if latin:
+                found[char] = latin[0]
+    return found
+
+
+def _is_unspaced(char: str) -> bool:
+    code = ord(char)
+    return any(low <= code <= high for low, high in _UNSPACED_RANGES)
+
+
+def _is_accent(char: str) -> bool:
+    """A mark that changes how a letter looks, not which letter it is (vowel signs of Indic scripts are letters)."""
+    return 10 <= (combining := unicodedata.combining(char)) <= 36 or combining >= 200
+
+
+def _fold_letter(char: str) -> str:
+    """One case-folded, decomposed letter -> the letters that stand for it."""
+    if char.isascii():
+        return char
+    if char in _LETTERS_BY_USE:
+        return _LETTERS_BY_USE[char]
+    if named := _LATIN_NAME.fullmatch(unicodedata.name(char, "")):
+        return named[1].lower()
+    if unicodedata.category(char) == "Nd":
+        return str(unicodedata.digit(char))
+    upper = char.upper()
+    # The lower-case look wins, so that both cases of a native word fold alike.
+    alike = _homoglyphs().get(char) or (_homoglyphs().get(upper) if len(upper) == 1 else None)
+    return alike.lower() if alike else char
+
+
+def _analyse(char: str) -> Symbol:
+    """The folding itself, one character at a time."""
+    if char == BARRIER:
+        return Symbol(BARRIER, Kind.BARRIER)
+    category = unicodedata.category(char)
+    selector = unicodedata.name(char, "").startswith("VARIATION SELECTOR")
+    if category in ("Cf", "Me") or char in _BLANK_LETTERS or selector or _is_accent(char):
+        return Symbol("", Kind.IGNORED)
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
+    letters = "".join(_fold_letter(part) for part in decomposed if not _is_accent(part))
+    letters = "".join(part for part in letters if part.isalnum() or unicodedata.category(part) in ("Mn", "Mc"))
+    if not letters:
+        return Symbol("", Kind.SEPARATOR)
+    return Symbol(letters, _kind_of(char, letters))
+
+
+def _kind_of(char: str, letters: str) -> Kind:
+    first = letters[0]
+    if _is_unspaced(first):
+        continues = "\u1160" <= first <= "\u11ff" or unicodedata.category(first) in ("Mn", "Mc")
+        return Kind.CLUSTER if continues else Kind.UNSPACED
+    if first.isdigit():
+        return Kind.DIGIT
+    return Kind.UPPER if unicodedata.category(char) in ("Lu", "Lt", "So") else Kind.LOWER
+
+
+class _Table:
+    """Foldings by code point, filled as characters are first seen (most never are)."""
+
+    LIMIT = 0x110000
+
+    def __init__(self) -> None:
+        self.kinds = np.zeros(self.LIMIT, dtype=np.uint8)
+        self.values = np.zeros(self.LIMIT, dtype=np.uint32)  # a code point, or LIMIT + index of an expansion
+        self.expansions: list[str] = []
+        self.learn(np.arange(128, dtype=np.uint32))
+
+    def learn(self, codes: NDArray[np.uint32]) -> None:
+        for code in codes.tolist():
+            letters, kind = _analyse(chr(code))
+            if len(letters) == 1:
+                self.values[code] = ord(letters)
+            elif letters:
+                self.values[code] = self.LIMIT + len(self.expansions)
+                self.expansions.append(letters)
+            self.kinds[code] = kind
+
+    def kinds_of(self, codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        kinds = self.kinds[codes]
+        if not kinds.all():
+            self.learn(np.unique(codes[kinds == Kind.UNKNOWN]))
+            kinds = self.kinds[codes]
+        return kinds
+
+
+_TABLE = _Table()
+
+
+_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "å": "aa", "ø": "oe", "Ø": "Oe"}
+)
+
+
+def respellings(name: str) -> tuple[str, ...]:
+    """The name, and the way it is written where a keyboard has no umlauts (Müller: Mueller)."""
+    respelt = unicodedata.normalize("NFC", name).translate(_UMLAUTS)
+    return (name,) if respelt == unicodedata.normalize("NFC", name) else (name, respelt)
+
+
+class _Symbols(dict[str, Symbol]):
+    def __missing__(self, char: str) -> Symbol:
+        symbol = self[char] = _analyse(char)
+        return symbol
+
+
+SYMBOLS = _Symbols()
+"""Folding of single characters, for streams: the same as `fold`, remembered."""
+
+
+def fold(text: str) -> Folded:
+    """Fold text in linear time; never raises."""
+    codes = _codes(text)
+    return _fold_codes(codes, _TABLE.kinds_of(codes))
+
+
+def _codes(text: str) -> NDArray[np.uint32]:
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.uint32)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+def _fold_codes(codes: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> Folded:
+    kept = np.flatnonzero(kinds >= Kind.LOWER)
+    if not len(kept):
+        return Folded("", kept, kept, b"\x01")
+    own = kinds[kept]
+    before = np.empty_like(own)
+    before[0] = Kind.SEPARATOR
+    before[1:] = own[:-1]
+    ends = kept + 1
+    if (kinds == Kind.IGNORED).any():
+        separators = np.cumsum(kinds == Kind.SEPARATOR)[kept]
+        before[1:][separators[1:] != separators[:-1]] = Kind.SEPARATOR
+        visible = np.flatnonzero(kinds != Kind.IGNORED)
+        following = np.searchsorted(visible, kept, side="right")
+        ends = np.append(visible, len(codes))[following]  # accents belong to the letter they follow
+    else:
+        before[1:][np.diff(kept) > 1] = Kind.SEPARATOR
+    edges = np.ones(len(kept) + 1, dtype=np.uint8)
+    edges[:-1] = EDGE[before, own]
+    values = _TABLE.values[codes[kept]]
+    if (values >= _Table.LIMIT).any():
+        values, origin, first = _expand(values)
+        kept, ends = kept[origin], ends[origin]
+        edges = np.append(np.where(first, edges[origin], 0), 1).astype(np.uint8)
+    return Folded(_to_text(values), kept, ends, edges.tobytes())
+
+
+def _expand(values: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.bool_]]:
+    """Write out what folds to several letters: the letters, the index each came from, whether it is the first of it."""
+    many = np.flatnonzero(values >= _Table.LIMIT)
+    written = [_TABLE.expansions[index] for index in (values[many] - _Table.LIMIT).tolist()]
+    counts = np.ones(len(values), dtype=np.int64)
+    counts[many] = [len(letters) for letters in written]
+    origin = np.repeat(np.arange(len(values)), counts)
+    first = np.ones(len(origin), dtype=np.bool_)
+    first[1:] = origin[1:] != origin[:-1]
+    expanded = values[origin]
+    expanded[expanded >= _Table.LIMIT] = _codes("".join(written))
+    return expanded, origin, first
+
+
+def _to_text(values: NDArray[np.uint32]) -> str:
+    if values.max(initial=0) < 128:
+        return values.astype(np.uint8).tobytes().decode("ascii")
+    return values.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+_LEET_DIGITS = dict(zip("013456789", "oieasbtbg", strict=True))
+_LEET_SIGNS = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e"}
+_LEET_HINT = re.compile(r"[0-9@$!|€][^\W\d_]|[^\W\d_][0-9@$!|€]|[a-z]I|[\u0370-\u058f]")
+_LOOKALIKE_LETTERS = str.maketrans({"l": "i", **_LEET_DIGITS})
+_GENUINE_SHARE = 0.3
+
+
+@cache
+def _lookalikes() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+    """Code point -> the letter it looks like; and which of them count only when a letter or digit follows."""
+    table = np.arange(0x3000, dtype=np.uint32)
+    signs = np.zeros(0x3000, dtype=np.bool_)
+    for written, letter in (_LEET_DIGITS | _LEET_SIGNS).items():
+        table[ord(written)] = ord(letter)
+        signs[ord(written)] = written in _LEET_SIGNS
+    for written, letter in _homoglyphs().items():
+        if ord(written) < 0x3000 and written.isupper():  # by its own look: a capital nu is an N, a small one a v
+            table[ord(written)] = ord(letter)
+    return table, signs
+
+
+def lookalike_key(letters: str) -> str:
+    """The letters of a name as they come out of `fold_lookalike`."""
+    return letters.translate(_LOOKALIKE_LETTERS)
+
+
+def fold_lookalike(text: str) -> Folded | None:
+    """Fold with digits and signs read as the letters they imitate, and i = l; None where nothing suggests that."""
+    if not _LEET_HINT.search(text):
+        return None
+    table, signs = _lookalikes()
+    codes = _codes(text)
+    small = np.minimum(codes, 0x2FFF)
+    swap = (codes < 0x2FFF) & (table[small] != small)
+    followed = np.zeros(len(codes), dtype=np.bool_)
+    followed[:-1] = _TABLE.kinds_of(codes)[1:] >= Kind.LOWER
+    swap &= ~signs[small] | followed
+    seen = np.where(swap, table[small], codes)
+    folded = _fold_codes(seen, _TABLE.kinds_of(seen))
+    genuine = ~(swap & (codes < 128))[folded.starts]
+    return Folded(folded.text.replace("l", "i"), folded.starts, folded.ends, folded.edges, genuine)
+
+
+def is_genuine(folded: Folded, start: int, end: int) -> bool:
+    """Whether enough of a look-alike match is real letters (a bare number is nobody's name)."""
+    if folded.genuine is None:
+        return True
+    real = int(folded.genuine[start:end].sum())
+    return real >= 3 and real >= _GENUINE_SHARE * (end - start)

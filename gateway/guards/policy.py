@@ -1,0 +1,133 @@
+"""What is enforced right now: an immutable snapshot of the targets, compiled once and swapped by pointer."""
+
+import hashlib
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from gateway.guards.matcher import Match, NameMatcher
+from gateway.guards.phrase_set import PhraseSet
+from unlearn_engine.data.names import unseen_name
+
+Response = Literal["ignorance", "refuse"]
+
+_TWIN_ATTEMPTS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One subject to be guarded. Names, exclusions, phrases and twins are kept out of its repr."""
+
+    id: str
+    names: tuple[str, ...] = field(repr=False)
+    exclusions: tuple[str, ...] = field(default=(), repr=False)  # other people's names, never taken for this one
+    response: Response = "ignorance"
+    phrases: tuple[str, ...] = field(default=(), repr=False)  # facts that answers to guarded prompts may not state
+    twins: tuple[str, ...] = field(default=(), repr=False)  # never-seen names to ask about instead; made up if empty
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRef:
+    """The composite adapter that belongs to a policy."""
+
+    digest: str
+    path: str
+    rank: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A compiled snapshot. Read-only to everyone; make one with `compile_policy`."""
+
+    version: int
+    targets: Mapping[str, Target] = field(repr=False)
+    matcher: NameMatcher = field(repr=False)
+    adapter: AdapterRef | None = None
+    _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _phrase_sets: dict[str, PhraseSet] = field(default_factory=dict, repr=False, compare=False)
+
+    def examine(self, text: str) -> list[Match]:
+        """Every mention of a target in a rendered prompt."""
+        return self.matcher.find(text)
+
+    def response(self, matches: Iterable[Match]) -> Response | None:
+        """How to answer: refusal wins over ignorance, None where nobody is named."""
+        wanted = {self.targets[match.target].response for match in matches}
+        return "refuse" if "refuse" in wanted else "ignorance" if wanted else None
+
+    def twin(self, target_id: str) -> str:
+        """The never-seen name that stands in for a target: the same on every replica, nobody else's."""
+        target = self.targets[target_id]
+        if target.twins:
+            return target.twins[0]
+        if target_id not in self._twins:
+            self._twins[target_id] = self._make_twin(target)
+        return self._twins[target_id]
+
+    def _make_twin(self, target: Target) -> str:
+        rng = random.Random(hashlib.sha256(target.id.encode()).digest())
+        for _ in range(_TWIN_ATTEMPTS):
+            twin = unseen_name(rng, next(iter(target.names), None))
+            if not self.matcher.find(twin):
+                return twin
+        return twin
+
+    @cached_property
+    def names_table(self) -> str:
+        """Id of the table that every request carries: all names of all targets."""
+        return _table_id("names", self._all_names)
+
+    @cached_property
+    def _all_names(self) -> tuple[str, ...]:
+        return tuple(sorted({name for target in self.targets.values() for name in target.names}))
+
+    def target_table(self, target_id: str) -> str:
+        """Id of the table that guarded answers about a target carry: its names and facts."""
+        return _table_id("target", _forbidden(self.targets[target_id]))
+
+    def tables(self) -> dict[str, tuple[str, ...]]:
+        """Table id -> phrases. Ids are digests of the phrases: equal ids, equal tables, on every replica."""
+        tables = {self.target_table(target_id): _forbidden(target) for target_id, target in self.targets.items()}
+        tables[self.names_table] = self._all_names
+        return tables
+
+    def phrase_set(self, table_id: str) -> PhraseSet:
+        """A table compiled for the output audit. Raises KeyError for an id that is not of this policy."""
+        if table_id not in self._phrase_sets:
+            self._phrase_sets[table_id] = PhraseSet(self.tables()[table_id])
+        return self._phrase_sets[table_id]
+
+
+def compile_policy(
+    version: int,
+    targets: Mapping[str, Target],
+    adapter: AdapterRef | None = None,
+    previous: Policy | None = None,
+) -> Policy:
+    """Compile a snapshot. With `previous`, unchanged targets cost next to nothing."""
+    matcher = NameMatcher(
+        {target.id: target.names for target in targets.values()},
+        {target.id: target.exclusions for target in targets.values() if target.exclusions},
+        previous=previous.matcher if previous else None,
+    )
+    return Policy(version, dict(targets), matcher, adapter)
+
+
+def rewrites(twin: str, written: str) -> dict[str, str]:
+    """What the output audit writes back: the twin as the user wrote the name, its last word as that name's last."""
+    back = {twin: written}
+    twin_words, written_words = twin.split(), written.split()
+    if len(twin_words) > 1 and len(written_words) > 1:
+        back[twin_words[-1]] = written_words[-1]
+    return back
+
+
+def _forbidden(target: Target) -> tuple[str, ...]:
+    return tuple(sorted({*target.names, *target.phrases}))
+
+
+def _table_id(kind: str, phrases: tuple[str, ...]) -> str:
+    digest = hashlib.sha256("\0".join(phrases).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{kind}:{digest[:24]}"

@@ -1,0 +1,148 @@
+"""A tokenizer's vocabulary sorted by what its tokens fold to, so that "tokens that begin with x" is one range."""
+
+from bisect import bisect_left
+from codecs import utf_8_decode
+from collections.abc import Iterable, Sequence
+
+import ahocorasick
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.guards.normalise import BARRIER, SYMBOLS, Kind, fold
+
+TokenIds = NDArray[np.int64]
+NO_TOKENS: TokenIds = np.empty(0, dtype=np.int64)
+
+_REMEMBERED_WORDS = 200_000
+_REMEMBERED_VIEWS = 512
+_SEARCH_ONE_BY_ONE = 8
+
+
+class View:
+    """Some tokens read as text: their folded letters, sorted, and where in them a word may end."""
+
+    def __init__(self, ids: Sequence[int], texts: Sequence[str]):
+        folded = fold("".join(text + BARRIER for text in texts))
+        letters = folded.text.split(BARRIER)[:-1]
+        lengths = np.array([len(word) + 1 for word in letters], dtype=np.int64)
+        self._starts = np.cumsum(lengths) - lengths
+        self._letters = folded.text
+        self._edges = np.frombuffer(folded.edges, dtype=np.bool_)
+        plural = np.zeros(len(self._edges), dtype=np.bool_)
+        if folded.text:
+            is_s = np.frombuffer(folded.text.encode("utf-32-le", "surrogatepass"), dtype="<u4") == ord("s")
+            plural[:-1] = is_s & self._edges[1:]
+        self._may_end = self._edges | plural
+        self._ids = np.array(ids, dtype=np.int64)
+        self._lead = np.array([_lead(text) for text in texts], dtype=np.uint8)
+        order = sorted(range(len(letters)), key=letters.__getitem__)
+        self._sorted = [letters[i] for i in order]
+        self._order = np.array(order, dtype=np.int64)
+        self._found: dict[str, NDArray[np.int64]] = {}
+
+    def beginning_with(self, letters: str, *, ends_word: bool) -> TokenIds:
+        """Tokens whose letters begin with `letters`; with `ends_word`, where a word may end right after them."""
+        first = bisect_left(self._sorted, letters)
+        last = bisect_left(self._sorted, letters + "\U0010ffff", lo=first)
+        tokens = self._order[first:last]
+        if ends_word and len(tokens):
+            tokens = tokens[self._may_end[self._starts[tokens] + len(letters)]]
+        return self._ids[tokens]
+
+    def containing(self, words: Iterable[str]) -> TokenIds:
+        """Tokens that contain one of the words anywhere."""
+        at = self._occurrences(words)[0]
+        return np.unique(self._ids[self._token_of(at)])
+
+    def containing_as_word(self, words: Iterable[str]) -> tuple[TokenIds, TokenIds, NDArray[np.uint8]]:
+        """Tokens that contain one of the words between edges: inside the token; at its very beginning, with its lead.
+
+        The lead is the kind of the token's first character: it decides, with the text before, whether that is an edge.
+        """
+        at, lengths = self._occurrences(words)
+        whole = self._edges[at] & self._may_end[at + lengths]
+        at = at[whole]
+        tokens = self._token_of(at)
+        leading = at == self._starts[tokens]
+        first = np.unique(tokens[leading])
+        return np.unique(self._ids[tokens[~leading]]), self._ids[first], self._lead[first]
+
+    def _token_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self._starts, positions, side="right") - 1
+
+    def _occurrences(self, words: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions and lengths of every occurrence of the words in the concatenated letters."""
+        wanted = list(words)
+        if len(self._found) + len(wanted) > _REMEMBERED_WORDS:
+            self._found.clear()
+        self._search([word for word in wanted if word not in self._found])
+        found = [self._found[word] for word in wanted]
+        if not found:
+            return NO_TOKENS, NO_TOKENS
+        lengths = np.repeat(np.array([len(word) for word in wanted], dtype=np.int64), [len(at) for at in found])
+        return np.concatenate(found), lengths
+
+    def _search(self, words: list[str]) -> None:
+        if len(words) <= _SEARCH_ONE_BY_ONE:
+            for word in words:
+                self._found[word] = np.fromiter(self._find(word), dtype=np.int64)
+            return
+        automaton = ahocorasick.Automaton()
+        for word in words:
+            automaton.add_word(word, word)
+        automaton.make_automaton()
+        ends: dict[str, list[int]] = {word: [] for word in words}
+        for end, word in automaton.iter(self._letters):
+            ends[word].append(end)
+        for word, positions in ends.items():
+            self._found[word] = np.array(positions, dtype=np.int64) - (len(word) - 1)
+
+    def _find(self, word: str) -> Iterable[int]:
+        at = self._letters.find(word)
+        while at >= 0:
+            yield at
+            at = self._letters.find(word, at + 1)
+
+
+class VocabularyIndex:
+    """A vocabulary by token bytes (None: a special token, which writes nothing)."""
+
+    def __init__(self, token_bytes: Sequence[bytes | None]):
+        self._bytes = list(token_bytes)
+        plain: list[int] = []
+        self._continuing: list[int] = []  # tokens that begin in the middle of a character
+        for token_id, token in enumerate(self._bytes):
+            if token:
+                (self._continuing if 0x80 <= token[0] <= 0xBF else plain).append(token_id)
+        self.plain = View(plain, [self.read(b"", token_id)[0] for token_id in plain])
+        self._views: dict[bytes, View] = {}
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def read(self, pending: bytes, token_id: int) -> tuple[str, bytes]:
+        """The characters complete after a token, and the bytes of a character begun."""
+        token = self._bytes[token_id] if 0 <= token_id < len(self._bytes) else None
+        if not token:
+            return "", pending
+        data = pending + token
+        text, used = utf_8_decode(data, "replace", False)
+        return text, data[used:]
+
+    def continuing(self, pending: bytes) -> View:
+        """The tokens that begin in the middle of a character, read after the bytes that begin it."""
+        view = self._views.get(pending)
+        if view is None:
+            if len(self._views) >= _REMEMBERED_VIEWS:
+                self._views.clear()
+            texts = [self.read(pending, token_id)[0] for token_id in self._continuing]
+            view = self._views[pending] = View(self._continuing, texts)
+        return view
+
+
+def _lead(text: str) -> Kind:
+    """The kind of the first visible character (a separator where there is none: then it never matters)."""
+    for char in text:
+        if (kind := SYMBOLS[char].kind) != Kind.IGNORED:
+            return kind
+    return Kind.SEPARATOR
