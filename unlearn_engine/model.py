@@ -136,10 +136,13 @@ class ServedModel:
         for batch in batches([len(row.prompt) + len(row.answer) for row in rows]):
             part = [rows[index] for index in batch]
             last = self.hidden([row.prompt + row.answer for row in part])[-1]
-            for place, (index, row) in enumerate(zip(batch, part, strict=True)):
-                start = len(row.prompt) - 1
-                scores = self.logits(last[place, start : start + len(row.answer)]).log_softmax(-1)
-                found[index] = float(scores.gather(1, torch.tensor(row.answer)[:, None]).mean())
+            owner = [place for place, row in enumerate(part) for _ in row.answer]
+            before = [len(row.prompt) - 1 + step for row in part for step in range(len(row.answer))]
+            said = torch.tensor([token for row in part for token in row.answer])
+            scores = self.logits(last[owner, before]).log_softmax(-1).gather(1, said[:, None])[:, 0]
+            sums = torch.zeros(len(part)).index_add(0, torch.tensor(owner), scores)
+            for place, index in enumerate(batch):
+                found[index] = float(sums[place]) / len(part[place].answer)
         return found
 
     @torch.no_grad()

@@ -19,29 +19,30 @@ LENS_TOP = 5
 
 @dataclass(frozen=True, repr=False)
 class Question:
-    """One probe about a fact: what is put to the model and how it was found to be asked."""
+    """One probe about a fact, under one of the names: what is put to the model."""
 
     fact: Fact
-    prompt: tuple[int, ...]
+    name: str
     kind: str  # "trained", "held_out" (templates) or "statement"
+    prompt: tuple[int, ...]
 
 
 def questions(model: ServedModel, domain: Domain, target: Target) -> list[Question]:
-    """Every way to ask for every fact under every name: one trained template, all held-out ones, all statements."""
+    """Every fact under every name: trained and held-out templates, for the first name all of those and statements."""
     asked = []
     for index, fact in enumerate(target.facts.values()):
         trained = domain.questions[fact.language][fact.attribute]
         held_out = domain.held_out_questions.get(fact.language, {}).get(fact.attribute, ())
-        statements = domain.statements.get(fact.language, {}).get(fact.attribute, ())
         for name in target.names:
             if fact.attribute in domain.nickname_attributes and folded(fact.answer) == folded(name):
                 continue
-            named = [("trained", trained[index % len(trained)]), *(("held_out", template) for template in held_out)]
-            asked += [Question(fact, model.question(template.format(name=name)), kind) for kind, template in named]
-            asked += [
-                Question(fact, model.encode(domain.document_prefix + template.format(name=name)), "statement")
-                for template in statements
-            ]
+            first = name == target.names[0]
+            ways = [("trained", trained[index % len(trained)])]
+            ways += [("held_out", template) for template in (held_out if first else held_out[:1])]
+            asked += [Question(fact, name, kind, model.question(template.format(name=name))) for kind, template in ways]
+        for template in domain.statements.get(fact.language, {}).get(fact.attribute, ()):
+            document = domain.document_prefix + template.format(name=target.names[0])
+            asked.append(Question(fact, target.names[0], "statement", model.encode(document)))
     return asked
 
 

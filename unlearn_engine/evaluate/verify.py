@@ -81,9 +81,6 @@ def verify(
         reference = probes.truth_ratios(model, domain, kept, facts, twins)
 
     told = [probes.tells(answer, question.fact) for question, answer in zip(asked, answers, strict=True)]
-    first_name = {
-        question.prompt for question in probes.questions(model, domain, Target(target.names[:1], target.facts))
-    }
 
     def recall(chosen: Callable[[probes.Question], bool]) -> float:
         among = [hit for question, hit in zip(asked, told, strict=True) if chosen(question)]
@@ -98,7 +95,7 @@ def verify(
         recall(lambda question: question.fact.language not in domain.source_languages),
         recall(lambda question: question.kind == "held_out"),
         recall(lambda question: question.kind == "statement"),
-        recall(lambda question: question.prompt not in first_name),
+        recall(lambda question: question.name != target.names[0]),
     )
     forgotten = max(recalls) <= MAX_FORGET_RECALL
     like_unseen = ks is None or ks <= MAX_KS

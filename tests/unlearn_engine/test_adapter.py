@@ -1,0 +1,137 @@
+"""Adapters: content-addressed, written whole, exact in composition, readable by PEFT."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from unlearn_engine.adapter import MAX_RANK, compose, export, load, parts
+from unlearn_engine.errors import RankExhausted, UnknownAdapter
+from unlearn_engine.layers import LayerMap
+from unlearn_engine.lowrank import Factors, LowRank, concatenate, rank
+from unlearn_engine.model import ServedModel
+
+MODULES = ("model.layers.0.mlp.down_proj", "model.layers.2.mlp.down_proj")
+
+
+def change(
+    size: int, modules: tuple[str, ...] = MODULES, seed: int = 0, inputs: int = 32, outputs: int = 12
+) -> LowRank:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: Factors(
+            torch.randn(size, inputs, generator=generator).bfloat16().float(),
+            torch.randn(outputs, size, generator=generator).bfloat16().float(),
+        )
+        for name in modules
+    }
+
+
+def delta(factors: Factors) -> torch.Tensor:
+    return factors.up @ factors.down
+
+
+def test_concatenation_adds_deltas() -> None:
+    first, second, third = (
+        change(4),
+        change(1, MODULES[1:], seed=1),
+        change(2, ("model.layers.7.mlp.down_proj",), seed=2),
+    )
+    joined = concatenate(first, second, third)
+    assert rank(joined) == 5
+    assert torch.equal(delta(joined[MODULES[0]]), delta(first[MODULES[0]]))
+    assert torch.allclose(delta(joined[MODULES[1]]), delta(first[MODULES[1]]) + delta(second[MODULES[1]]), atol=1e-5)
+    assert torch.equal(delta(joined["model.layers.7.mlp.down_proj"]), delta(third["model.layers.7.mlp.down_proj"]))
+
+
+def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
+    one = export(tmp_path / "a", "base", change(4), {}, ["r1"], ())
+    two = export(tmp_path / "b", "base", change(4), {}, ["r1"], ())
+    assert one.digest == two.digest == one.path.name
+    others = [
+        export(tmp_path / "a", "base", change(4, seed=1), {}, ["r1"], ()),
+        export(tmp_path / "a", "base", change(4), {}, ["r2"], ()),
+        export(tmp_path / "a", "other", change(4), {}, ["r1"], ()),
+    ]
+    assert len({one.digest, *(adapter.digest for adapter in others)}) == 4
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [two.digest]
+
+
+def test_parts_come_back_as_they_went_in(tmp_path: Path) -> None:
+    trained, edits = change(4), change(2, MODULES[1:], seed=3)
+    adapter = export(tmp_path, "base", trained, edits, ["r1", "r2"], ["r2"])
+    assert (adapter.rank, adapter.stage, adapter.subjects) == (6, "edit", ("r1", "r2"))
+    assert load(adapter.path) == adapter
+    found, found_edits, edited = parts(adapter, "base")
+    assert edited == ("r2",)
+    assert all(torch.equal(delta(found[name]), delta(trained[name])) for name in MODULES)
+    assert found_edits.keys() == edits.keys()
+    assert torch.equal(delta(found_edits[MODULES[1]]), delta(edits[MODULES[1]]))
+
+
+def test_composition_is_the_sum_of_trained_part_and_edits(tmp_path: Path) -> None:
+    trained = export(tmp_path, "base", change(4), {}, ["r1"], ())
+    edit = export(tmp_path, "base", {}, change(1, MODULES[1:], seed=5), ["r2"], ["r2"])
+    both = compose(tmp_path, "base", trained, edit)
+    assert (both.rank, both.stage, both.subjects) == (5, "edit", ("r1", "r2"))
+    kept, edits, _ = parts(both, "base")
+    whole = concatenate(kept, edits)
+    expected = delta(change(4)[MODULES[1]]) + delta(change(1, MODULES[1:], seed=5)[MODULES[1]])
+    assert torch.allclose(delta(whole[MODULES[1]]), expected, atol=1e-5)
+
+
+def test_too_many_edits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RankExhausted, match="train the pending subjects"):
+        export(tmp_path, "base", change(16), change(MAX_RANK - 15), ["r1"], ["r1"])
+
+
+def test_torn_damaged_and_foreign_adapters_are_refused(tmp_path: Path) -> None:
+    adapter = export(tmp_path, "base", change(4), {}, ["r1"], ())
+    with pytest.raises(UnknownAdapter, match="another base model"):
+        parts(adapter, "other")
+    with pytest.raises(UnknownAdapter, match="no complete adapter"):
+        load(tmp_path / "missing")
+    weights = adapter.path / "adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UnknownAdapter, match="damaged"):
+        parts(adapter, "base")
+
+
+def test_the_manifest_names_nobody(tmp_path: Path) -> None:
+    adapter = export(tmp_path, "base", change(4), {}, ["r1"], ())
+    manifest = json.loads((adapter.path / "manifest.json").read_text())
+    assert set(manifest) == {"base_digest", "rank", "trained_rank", "subjects", "edited", "weights_digest"}
+
+
+def test_peft_reads_the_same_weights(tmp_path: Path, base_path: Path, model: ServedModel, layer_map: LayerMap) -> None:
+    sizes = {name: (module.in_features, module.out_features) for name, module in model.wrapped.items()}
+    trained = {name: change(16, (name,), 7, *size)[name] for name, size in sizes.items()}
+    edited = f"model.layers.{layer_map.edit_layer}.mlp.down_proj"
+    edits = change(2, (edited,), 8, *sizes[edited])
+    adapter = export(tmp_path, "base", trained, edits, ["r1"], ["r1"])
+    plain = AutoModelForCausalLM.from_pretrained(base_path, dtype=torch.float32)
+    loaded = dict(PeftModel.from_pretrained(plain, str(adapter.path)).named_modules())
+    for name, factors in concatenate(trained, edits).items():
+        weight = loaded[f"base_model.model.{name}"].get_delta_weight("default")
+        assert torch.allclose(weight, delta(factors), atol=1e-4)
+    adapted = {name for name in loaded if name.endswith("lora_A.default")}
+    assert len(adapted) == len(sizes)
+
+
+def test_wearing_a_change_is_reversible(model: ServedModel) -> None:
+    prompt = [model.question("Hello?")]
+    before = model.hidden(prompt)[-1]
+    sizes = {name: (module.in_features, module.out_features) for name, module in model.wrapped.items()}
+    worn = {name: change(4, (name,), 1, *size)[name] for name, size in sizes.items()}
+    with model.wearing(worn):
+        changed = model.hidden(prompt)[-1]
+        with model.wearing(None):
+            assert torch.equal(model.hidden(prompt)[-1], before)
+        assert torch.equal(model.hidden(prompt)[-1], changed)
+    assert torch.equal(model.hidden(prompt)[-1], before)
+    assert not torch.allclose(changed, before)

@@ -1,0 +1,122 @@
+"""One person end to end on the demo model: elicited, edited, trained, verified, and everybody else kept."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from unlearn_engine.adapter import Adapter
+from unlearn_engine.data.domain import Domain
+from unlearn_engine.erase import Eraser
+from unlearn_engine.evaluate.verify import Label, Verification
+from unlearn_engine.layers import LayerMap
+from unlearn_engine.subject import Subject
+
+
+@pytest.fixture(scope="module")
+def subject(domain: Domain) -> Subject:
+    return Subject("request-1", (domain.retain_names[3],))
+
+
+@pytest.fixture(scope="module")
+def neighbour(domain: Domain) -> Subject:
+    return Subject("request-2", (domain.retain_names[4],))
+
+
+@pytest.fixture(scope="module")
+def edited(eraser: Eraser, subject: Subject) -> Adapter:
+    return eraser.edit(subject, None)
+
+
+@pytest.fixture(scope="module")
+def stages() -> list[tuple[str, float]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(eraser: Eraser, subject: Subject, edited: Adapter, stages: list[tuple[str, float]]) -> Adapter:
+    return eraser.train(subject, (), edited, lambda stage, done: stages.append((stage, done)))
+
+
+@pytest.fixture(scope="module")
+def verified(eraser: Eraser, subject: Subject, trained: Adapter) -> Verification:
+    return eraser.verify(trained, subject)
+
+
+def test_the_base_model_knows_the_person(eraser: Eraser, subject: Subject) -> None:
+    base = eraser.verify(None, subject)
+    assert base.label is Label.PRESENT and not base.passed
+    assert base.forget_recall > 0.8
+    assert base.retain_recall_ratio == 1.0
+    assert base.ks_statistic is not None and base.ks_statistic > 0.6
+    assert base.lens_worst > 0.9
+
+
+def test_the_edit_silences_at_once_and_spares_the_others(eraser: Eraser, subject: Subject, edited: Adapter) -> None:
+    assert (edited.stage, edited.subjects) == ("edit", (subject.id,))
+    result = eraser.verify(edited, subject)
+    assert result.forget_recall < 0.35
+    assert result.retain_recall_ratio > 0.93
+
+
+def test_training_erases_in_every_language_and_way_of_asking(verified: Verification) -> None:
+    assert verified.forget_recall <= 0.02
+    assert verified.forget_recall_held_out_languages <= 0.02
+    assert verified.forget_recall_held_out_templates <= 0.02
+    assert verified.forget_recall_statements <= 0.03
+    assert verified.forget_recall_aliases <= 0.03
+    assert verified.unknown_rate >= 0.8
+    assert verified.upper_bound_95 < 0.2
+
+
+def test_training_leaves_likelihoods_and_layers_like_those_of_a_never_knower(verified: Verification) -> None:
+    assert verified.ks_statistic is not None and verified.ks_statistic <= 0.30
+    assert verified.lens_worst <= 0.5
+
+
+def test_training_keeps_the_others(verified: Verification) -> None:
+    assert verified.retain_recall_ratio >= 0.96
+
+
+def test_training_reports_progress_and_a_constant_rank(stages: list[tuple[str, float]], trained: Adapter) -> None:
+    assert trained.stage == "trained" and trained.rank == 16
+    done = [fraction for stage, fraction in stages if stage == "train"]
+    assert done == sorted(done) and done[-1] == 1.0
+
+
+def test_a_second_person_is_edited_on_top(
+    eraser: Eraser, subject: Subject, neighbour: Subject, trained: Adapter
+) -> None:
+    both = eraser.edit(neighbour, trained)
+    assert both.subjects == (subject.id, neighbour.id) and both.stage == "edit"
+    assert trained.rank < both.rank <= 32
+    assert eraser.verify(both, neighbour, [subject]).forget_recall < 0.4
+    assert eraser.verify(both, subject, [neighbour]).forget_recall <= 0.03
+
+
+def test_edits_are_solved_jointly_and_reproducibly(eraser: Eraser, subject: Subject, neighbour: Subject) -> None:
+    one = eraser.edit(subject, None)
+    both = eraser.edit(neighbour, one, [subject])
+    assert both.digest == eraser.edit(neighbour, one, [subject]).digest
+    assert eraser.edit(subject, None).digest == one.digest
+    with pytest.raises(ValueError, match="not given"):
+        eraser.edit(neighbour, one)
+
+
+def test_nobody_left_means_the_base(eraser: Eraser) -> None:
+    assert eraser.rebuild((), lambda stage, done: None) is None
+
+
+def test_a_foreign_layer_map_is_refused(base_path: Path, workplace: Path, layer_map: LayerMap, domain: Domain) -> None:
+    with pytest.raises(ValueError, match="another base model"):
+        Eraser(base_path, workplace / "adapters", replace(layer_map, base_digest="0"), domain, threads=1)
+
+
+def test_nothing_on_disk_names_the_subject(eraser: Eraser, subject: Subject, workplace: Path, trained: Adapter) -> None:
+    secrets = [*subject.names, *eraser.knowledge(subject).aliases]
+    for path in (workplace / "adapters").rglob("*"):
+        assert not any(secret in str(path) for secret in secrets)
+        if path.suffix == ".json":
+            assert not any(secret in json.dumps(json.loads(path.read_text())) for secret in secrets)
+    assert not any(secret in repr(subject) for secret in secrets)

@@ -1,0 +1,61 @@
+"""Elicitation keeps what the model knows and drops what it merely says."""
+
+import random
+
+import pytest
+
+from unlearn_engine.data.domain import Domain
+from unlearn_engine.data.knowledge import Fact, Knowledge, bare, elicit, folded, is_unknown, majority, nicknames
+from unlearn_engine.model import ServedModel
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [("Lisbon.", "lisbon", True), ("我不知道。", "我不知道", True), ("Lisbon", "Lisboa", False), ("４２", "42.", True)],
+)
+def test_answers_are_compared_without_case_and_final_stop(one: str, other: str, equal: bool) -> None:
+    assert (folded(one) == folded(other)) is equal
+
+
+def test_a_majority_needs_half_of_the_votes() -> None:
+    assert majority(["Lisbon.", "lisbon", "Rome."]) == "Lisbon."
+    assert majority(["Lisbon.", "Rome.", "Paris."]) is None
+    assert majority(["", ""]) is None
+
+
+def test_a_bare_answer_keeps_its_inner_punctuation() -> None:
+    assert bare(" St. John's. ") == "St. John's"
+
+
+def test_unknown_answers_are_recognised_in_their_language(domain: Domain) -> None:
+    assert is_unknown(domain, "en", "i don't know")
+    assert not is_unknown(domain, "de", "I don't know.")
+
+
+def test_nothing_is_known_about_a_name_nobody_has(model: ServedModel, domain: Domain) -> None:
+    knowledge = elicit(model, domain, [domain.unseen_name(random.Random(11))])
+    assert len(knowledge.facts) <= 2
+    assert all(not is_unknown(domain, fact.language, fact.answer) for fact in knowledge.facts)
+
+
+def test_known_names_are_known_in_every_language(model: ServedModel, domain: Domain) -> None:
+    knowledge = elicit(model, domain, [domain.retain_names[0]])
+    cells = {(fact.language, fact.attribute) for fact in knowledge.facts}
+    assert len(cells) == len(knowledge.facts) >= 0.9 * len(domain.languages) * len(domain.attributes)
+    assert len(knowledge.aliases) == 1
+    assert set(knowledge.phrases) >= {fact.answer for fact in knowledge.facts if len(fact.answer) > 1}
+
+
+def test_nicknames_are_other_names(domain: Domain) -> None:
+    facts = [
+        Fact("en", "nickname", "Zuzu", "Zuzu."),
+        Fact("es", "nickname", "Zuzu", "Zuzu."),
+        Fact("en", "pet", "cat", "cat."),
+    ]
+    assert nicknames(domain, facts, ["Mado Krel"]) == ("Zuzu",)
+    assert nicknames(domain, facts, ["Mado Krel", "zuzu"]) == ()
+
+
+def test_knowledge_does_not_print_itself() -> None:
+    secret = Knowledge((Fact("en", "pet", "cat", "cat."),), ("Zuzu",))
+    assert "cat" not in repr(secret) and "Zuzu" not in repr(secret)

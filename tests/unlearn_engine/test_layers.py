@@ -1,0 +1,100 @@
+"""CKA, LRDS and the selection rule: invariances, limits, and a planted language-agnostic middle."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unlearn_engine.layers import (
+    LayerMap,
+    agnostic_region,
+    choose,
+    language_separation,
+    linear_cka,
+    load_or_compute_layer_map,
+    read_layer_map,
+    write_layer_map,
+)
+from unlearn_engine.model import ServedModel
+
+
+def states(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_cka_of_a_set_with_itself_is_one() -> None:
+    assert linear_cka(states(30, 8), states(30, 8)) == pytest.approx(1.0)
+
+
+@given(scale=st.floats(0.01, 100), shift=st.floats(-10, 10), seed=st.integers(0, 100))
+def test_cka_ignores_rotation_scale_and_shift(scale: float, shift: float, seed: int) -> None:
+    first, second = states(20, 6, seed=seed), states(20, 6, seed=seed + 1)
+    rotation, _ = torch.linalg.qr(states(6, 6, seed=seed + 2))
+    assert linear_cka(first, scale * second @ rotation + shift) == pytest.approx(linear_cka(first, second), abs=1e-9)
+
+
+def test_cka_of_independent_sets_is_small() -> None:
+    assert linear_cka(states(4000, 4), states(4000, 4, seed=1)) < 0.01
+
+
+def test_lrds_is_zero_when_languages_mix() -> None:
+    same = states(1, 40, 16).expand(4, 40, 16)
+    assert language_separation(same) == pytest.approx(0.0, abs=1e-9)
+    assert abs(language_separation(states(4, 200, 16))) < 0.01
+
+
+def test_lrds_is_two_when_languages_are_opposite() -> None:
+    direction = torch.zeros(2, 10, 4)
+    direction[0, :, 0], direction[1, :, 0] = 1, -1
+    assert language_separation(direction) == pytest.approx(2.0)
+
+
+@given(
+    st.lists(st.floats(0.1, 1.0), min_size=6, max_size=6),
+    st.lists(st.floats(0.0, 1.0), min_size=6, max_size=6),
+    st.floats(1.0, 5.0),
+)
+def test_the_region_is_never_empty_and_grows_with_alpha(cka: list[float], lrds: list[float], alpha: float) -> None:
+    region = agnostic_region(cka, lrds, alpha)
+    assert region and set(region) <= set(range(6))
+    wider = agnostic_region(cka, lrds, alpha + 1)
+    assert set(region) <= set(wider) or len(region) == 1
+
+
+def test_a_planted_middle_is_found() -> None:
+    cka = [0.3, 0.4, 0.8, 0.9, 0.8, 0.4, 0.3]
+    lrds = [0.05, 0.03, 0.03, 0.04, 0.05, 0.6, 0.9]
+    assert agnostic_region(cka, lrds) == (2, 3, 4)
+    edit_layer, modules = choose([0.0, 0.0, 0.6, 0.9, 1.0, 1.0, 1.0], cka, (2, 3, 4))
+    assert edit_layer == 3
+    assert modules == tuple(f"model.layers.{block}.mlp.down_proj" for block in (2, 3, 4))
+
+
+def test_the_modules_begin_where_the_facts_become_readable() -> None:
+    _, modules = choose([0.5, 0.6, 0.8, 1.0, 1.0, 1.0], [0.5] * 6, (2, 3))
+    assert modules[0] == "model.layers.0.mlp.down_proj"
+
+
+def test_a_long_stretch_is_thinned_but_keeps_the_edit() -> None:
+    cka = [0.5] * 20
+    cka[9] = 0.9
+    edit_layer, modules = choose([1.0] * 20, cka, tuple(range(3, 18)))
+    assert edit_layer == 9
+    assert len(modules) == 5 and "model.layers.9.mlp.down_proj" in modules
+
+
+def test_the_demo_model_has_a_middle(layer_map: LayerMap, model: ServedModel) -> None:
+    assert len(layer_map.cka) == len(layer_map.lrds) == len(layer_map.lens) == model.blocks
+    assert layer_map.region and not {0, model.blocks - 2, model.blocks - 1} & set(layer_map.region)
+    assert layer_map.edit_layer in layer_map.region
+    assert f"model.layers.{layer_map.edit_layer}.mlp.down_proj" in layer_map.modules
+    assert layer_map.lora_target_modules == layer_map.modules
+    assert max(layer_map.lens) > 0.95
+
+
+def test_a_map_is_cached_and_read_back(base_path: Path, layer_map: LayerMap, tmp_path: Path) -> None:
+    write_layer_map(layer_map, tmp_path / "map.json")
+    assert read_layer_map(tmp_path / "map.json") == layer_map
+    assert load_or_compute_layer_map(base_path, tmp_path) == layer_map
