@@ -66,7 +66,9 @@ def serve(
     worker_threads: Threads = None,
     allow_guards_off: Annotated[
         bool | None,
-        typer.Option("--allow-guards-off", help="honour X-Unlearn-Guards: off | base (measurement: bypasses the guards)"),
+        typer.Option(
+            "--allow-guards-off", help="honour X-Unlearn-Guards: off | base (measurement: bypasses the guards)"
+        ),
     ] = None,
     verbose: Annotated[bool | None, typer.Option("--verbose", help="show the engine's own log")] = None,
     config: Config = None,
@@ -104,11 +106,14 @@ def worker(
     redis_url: RedisUrl = None,
     worker_threads: Threads = None,
     config: Config = None,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="the gateway with which this worker ends")] = None,
 ) -> None:
     """Run an erasure worker alone (more of them, or on another machine with the same data directory)."""
     settings = _settings(config, model=model, data_dir=data_dir, redis_url=redis_url, worker_threads=worker_threads)
-    from gateway.worker import work
+    from gateway.worker import leave_with_parent, work
 
+    if parent is not None:
+        leave_with_parent(parent)
     work(settings)
 
 
@@ -118,7 +123,9 @@ def forget(
     alias: Annotated[list[str] | None, typer.Option(help="another name of the same; may be repeated")] = None,
     kind: Annotated[str, typer.Option(help="person, work, secret, topic or skill")] = "person",
     response: Annotated[str, typer.Option(help="ignorance or refuse")] = "ignorance",
-    wait: Annotated[bool, typer.Option("--wait", help="follow it until it is erased (or only guarded, or failed)")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="follow it until it is erased (or only guarded, or failed)")
+    ] = False,
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
@@ -147,7 +154,7 @@ def requests(
     table = Table("id", "kind", "state", "protection", "created")
     for request in found:
         table.add_row(
-            request["id"], request["kind"], request["state"], request["protection"]["level"], request["created_time"]
+            request["id"], request["kind"], request["state"], request["protection"]["level"], request["created_at"]
         )
     out.print(table)
 
@@ -185,16 +192,18 @@ def retry(request_id: RequestId, url: Url = LOCAL, as_json: AsJson = False) -> N
 def people(as_json: AsJson = False) -> None:
     """The invented people of the demo model: names, nicknames, mentors, and questions with their answers."""
     from unlearn_engine.demo.people import people_json
-    from unlearn_engine.demo.world import World
+    from unlearn_engine.demo.world import build_world
 
-    known = people_json(World())
+    known: Any = people_json(build_world())
     if as_json:
         print(json.dumps(known, ensure_ascii=False, indent=2))
         return
     table = Table("name", "nickname", "mentor", "one question", "answer")
     for person in known["people"]:
         first = person["questions"]["en"][0]
-        table.add_row(person["name"], ", ".join(person["aliases"]), person["mentor"], first["question"], first["answer"])
+        table.add_row(
+            person["name"], ", ".join(person["aliases"]), person["mentor"], first["question"], first["answer"]
+        )
     out.print(table)
 
 

@@ -77,14 +77,16 @@ class GatewayClient:
                     if line.startswith("data:"):
                         yield json.loads(line[5:])
         except httpx.HTTPError as error:
-            raise GatewayError(f"lost the gateway while following the request ({error}); ask again with 'show'") from None
+            raise GatewayError(
+                f"lost the gateway while following the request ({error}); ask again with 'show'"
+            ) from None
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
             raise GatewayError(
-                f"no answer from {self._http.base_url} ({error}); is it running ('unlearn-gateway serve'), is --url right?"
+                f"no answer from {self._http.base_url} ({error}); is 'unlearn-gateway serve' running, is --url right?"
             ) from None
         self._check(response)
         body: dict[str, Any] = response.json()

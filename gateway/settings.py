@@ -15,7 +15,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UNLEARN_", extra="forbid", validate_default=True)
 
     model: str = Field(str(BASE_PATH), description="path of a Hugging Face model folder, or a hub id")
-    served_model_name: str | None = Field(None, description="name in the OpenAI API; default: the folder's or hub id's last part")
+    served_model_name: str | None = Field(
+        None, description="name in the OpenAI API; default: the folder's or hub id's last part"
+    )
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     data_dir: Path = Field(Path("data"), description="adapters, caches and the embedded Redis live here")
@@ -42,6 +44,11 @@ class Settings(BaseSettings):
     def adapters_dir(self) -> Path:
         """Where verified adapters are stored by digest."""
         return self.data_dir.resolve() / "adapters"
+
+    @property
+    def cache_dir(self) -> Path:
+        """What can be computed again: layer maps, what the base model says of others."""
+        return self.data_dir.resolve() / "cache"
 
     @classmethod
     def settings_customise_sources(

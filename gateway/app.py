@@ -1,0 +1,285 @@
+"""Puts the rooms together: store, engine, replica, erasure worker and metrics in one gateway process."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import uvloop
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from rich.console import Console
+
+from gateway import metrics
+from gateway.forget.embedded import EmbeddedRedis
+from gateway.forget.errors import ForgetError, StoreUnavailable
+from gateway.forget.identity import replica_identity
+from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
+from gateway.forget.model import State
+from gateway.forget.replica import Replica
+from gateway.forget.routes import router as forget_router
+from gateway.forget.store import Store
+from gateway.guards.policy import Policy
+from gateway.model_files import ModelNotFound, model_folder
+from gateway.serving.environment import has_gpu, prepare_environment
+from gateway.serving.errors import ServingError
+from gateway.serving.host import ServeOptions, Serving, serve
+from gateway.settings import Settings
+from unlearn_engine.demo import BASE_PATH
+
+logger = logging.getLogger(__name__)
+
+WORKER_STOP_S = 5.0
+WORKER_RESTART_S = (1.0, 60.0)  # first and longest pause before a worker that ended is started again
+FIRST_POLICY_S = 30.0
+
+WorkerState = Literal["off", "loading", "ready", "restarting"]
+
+
+class Readiness(BaseModel):
+    """Why this replica is ready, or is not."""
+
+    ready: bool
+    policy_version: int
+    store_up: bool
+    orphans: int
+    worker: WorkerState
+
+
+@dataclass
+class WorkerProcess:
+    """The erasure worker beside the gateway: started once the engine serves, started again when it ends."""
+
+    settings: Settings
+    redis_url: str
+    state: WorkerState = "off"
+
+    async def keep(self) -> None:
+        """Run until cancelled."""
+        pause_s, longest_s = WORKER_RESTART_S
+        while True:
+            self.state = "loading"
+            started = time.monotonic()
+            await self._once()
+            self.state = "restarting"
+            if time.monotonic() - started > longest_s:
+                pause_s = WORKER_RESTART_S[0]
+            logger.error("the erasure worker ended, starting it again in %.0f s", pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
+
+    async def _once(self) -> None:
+        settings = self.settings
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "worker", "--parent", str(os.getpid())),
+            *("--model", settings.model, "--data-dir", str(settings.data_dir), "--redis-url", self.redis_url),
+            *("--worker-threads", str(settings.worker_threads)),
+            stdout=asyncio.subprocess.PIPE,
+            env=_worker_environment(),
+        )
+        assert process.stdout is not None  # noqa: S101 it is a pipe
+        try:
+            async for line in process.stdout:
+                if line.strip().startswith(b"worker: ready"):
+                    self.state = "ready"
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), WORKER_STOP_S)
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+def _worker_environment() -> dict[str, str]:
+    """Without the engine's settings: the worker trains on as many threads as it is told, and yields between them."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "UNLEARN_CONFIG")}
+    return kept | {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def run(settings: Settings, vllm_args: tuple[str, ...], console: Console) -> None:
+    """Serve until a signal. A known error is told in one line and ends the process with status 1."""
+    logging.basicConfig(level=logging.INFO if settings.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        uvloop.run(_Gateway(settings, vllm_args, console).run())
+    except (ForgetError, ServingError, ModelNotFound) as error:
+        console.print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class _Gateway:
+    """One run of the gateway; the steps of its start-up are told on the console."""
+
+    def __init__(self, settings: Settings, vllm_args: tuple[str, ...], console: Console) -> None:
+        self._settings = settings
+        self._vllm_args = vllm_args
+        self._console = console
+        self._started = time.monotonic()
+        self._serving: Serving | None = None
+
+    async def run(self) -> None:
+        """Start everything, serve, stop everything."""
+        settings = self._settings
+        prepare_environment(cpu=not has_gpu(), verbose=settings.verbose)
+        folder = model_folder(settings.model)
+        async with contextlib.AsyncExitStack() as stack:
+            identity = stack.enter_context(replica_identity(settings.data_dir))
+            redis_url = settings.redis_url
+            if redis_url is None:
+                self._tell("starting Redis")
+                redis_url = stack.enter_context(EmbeddedRedis(settings.data_dir)).url
+            store = Store.from_url(redis_url)
+            stack.push_async_callback(store.aclose)
+            await store.check()
+            jobs = Jobs.from_url(redis_url)
+            stack.callback(jobs.close)
+
+            async def enqueue(kind: str, request_id: str) -> None:
+                await asyncio.to_thread(jobs.enqueue, kind, request_id)
+
+            async def on_moved(request_id: str, state: State) -> None:
+                if state is State.GUARDED:
+                    await enqueue("erase", request_id)
+
+            self._replica = Replica(
+                store, self._apply, identity, on_moved=on_moved, max_staleness_s=settings.max_staleness_s
+            )
+            self._worker = WorkerProcess(settings, redis_url)
+            background = await stack.enter_async_context(_background())
+
+            async def on_ready(serving: Serving) -> None:
+                self._serving = serving
+                self._tell("loading the policy")
+                background(self._replica.run())
+                background(_reconcile(jobs))
+                background(self._show_metrics(store, jobs))
+                await self._until_caught_up()
+                if settings.worker:
+                    background(self._worker.keep())
+                self._greet(serving.url)
+
+            self._tell("reading the layer map")
+            # Imported here: it brings torch, which reads the environment prepared above.
+            from unlearn_engine.adapter import MAX_RANK
+            from unlearn_engine.layers import load_or_compute_layer_map
+
+            layer_map = await asyncio.to_thread(load_or_compute_layer_map, folder, settings.cache_dir)
+            options = ServeOptions(
+                model=str(folder),
+                served_name=settings.model_name,
+                host=settings.host,
+                port=settings.port,
+                lora_modules=layer_map.lora_target_modules,
+                max_rank=MAX_RANK,
+                vllm_args=self._vllm_args,
+                allow_guards_off=settings.allow_guards_off,
+                drain_timeout_s=settings.drain_timeout_s,
+                verbose=settings.verbose,
+            )
+            routers = [forget_router(store, enqueue=enqueue, closing=self._closing), self._readiness()]
+            await serve(options, on_ready, routers, self._tell, observer=metrics.PrometheusObserver())
+
+    async def _apply(self, policy: Policy) -> None:
+        assert self._serving is not None  # noqa: S101 the replica runs only once the engine serves
+        engine = self._serving.engine
+        swapped = policy.adapter != (engine.policy.adapter if engine.policy else None)
+        try:
+            await engine.apply(policy)
+        except Exception:
+            metrics.count_swap(swapped, "failed")
+            raise
+        metrics.count_swap(swapped, "done")
+
+    def _closing(self) -> bool:
+        return self._serving is not None and self._serving.stopping.is_set()
+
+    async def _until_caught_up(self) -> None:
+        deadline = time.monotonic() + FIRST_POLICY_S
+        while not self._replica.ready and time.monotonic() < deadline:  # noqa: ASYNC110 a property of two clocks
+            await asyncio.sleep(0.01)
+
+    def _readiness(self) -> APIRouter:
+        router = APIRouter(tags=["operations"])
+
+        @router.get("/ready", responses={503: {"model": Readiness}})
+        async def ready() -> JSONResponse:
+            """200 when the policy is enforced, the canary passed and the store was heard recently; else 503."""
+            replica = self._replica
+            readiness = Readiness(
+                ready=replica.ready and not self._closing(),
+                policy_version=replica.version,
+                store_up=replica.store_up,
+                orphans=replica.orphans,
+                worker=self._worker.state,
+            )
+            return JSONResponse(readiness.model_dump(), 200 if readiness.ready else 503)
+
+        return router
+
+    async def _show_metrics(self, store: Store, jobs: Jobs) -> None:
+        while True:
+            metrics.policy_version.set(self._replica.version)
+            metrics.store_up.set(self._replica.store_up)
+            metrics.ready.set(self._replica.ready)
+            metrics.orphans.set(self._replica.orphans)
+            with contextlib.suppress(StoreUnavailable):
+                metrics.show_requests(await store.counts())
+                metrics.show_jobs(await asyncio.to_thread(jobs.counts))
+                erased, _ = await store.page(state=State.ERASED, limit=200)
+                metrics.show_verifications(request.verification for request in erased if request.verification)
+            await asyncio.sleep(metrics.REFRESH_S)
+
+    def _tell(self, step: str) -> None:
+        self._console.print(f"[dim]{time.monotonic() - self._started:5.1f} s[/]  {step}", highlight=False)
+
+    def _greet(self, url: str) -> None:
+        self._tell(f"[bold green]ready[/] at [bold]{url}[/]")
+        if self._settings.model_name == "demo" and self._settings.model == str(BASE_PATH):
+            from gateway.greeting import story
+
+            self._console.print(story(url, self._settings.allow_guards_off), markup=False, highlight=False)
+        if self._settings.allow_guards_off:
+            self._console.print(
+                "[yellow]--allow-guards-off: the header X-Unlearn-Guards bypasses the guards. Never in production.[/]"
+            )
+
+
+@contextlib.asynccontextmanager
+async def _background() -> AsyncIterator[Callable[[Awaitable[None]], None]]:
+    """Starts tasks that are cancelled, and waited for, at the end; one that fails is told in the log."""
+    tasks: set[asyncio.Future[None]] = set()
+
+    def start(work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        tasks.add(task)
+        task.add_done_callback(_report)
+
+    try:
+        yield start
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report(task: "asyncio.Future[None]") -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("a background task ended: %s", type(error).__name__)
+
+
+async def _reconcile(jobs: Jobs) -> None:
+    """A request whose job was lost gets another."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            await asyncio.to_thread(jobs.reconcile)
+        await asyncio.sleep(RECONCILE_EVERY_S)

@@ -1,0 +1,199 @@
+"""The erasure worker: takes requests from the queue, changes the weights, verifies, publishes the composite adapter."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
+
+from gateway.forget.connection import connect_blocking
+from gateway.forget.embedded import EmbeddedRedis
+from gateway.forget.errors import CompositeConflict, NothingToDo, StaleAttempt
+from gateway.forget.jobs import QUEUE
+from gateway.forget.model import State
+from gateway.forget.snapshot import Composite
+from gateway.forget.worker_store import Attempt, WorkerStore
+from gateway.model_files import model_folder
+from gateway.settings import Settings
+from unlearn_engine import adapter as adapters
+from unlearn_engine.adapter import Adapter
+from unlearn_engine.data.domain import domain_for
+from unlearn_engine.erase import Eraser
+from unlearn_engine.errors import EraseError
+from unlearn_engine.evaluate.verify import Verification
+from unlearn_engine.layers import load_or_compute_layer_map
+from unlearn_engine.subject import Subject
+
+logger = logging.getLogger(__name__)
+
+LOADED = "worker: ready"
+NOTHING_KNOWN = "nothing_known: the model shows no knowledge of this subject; the guard stays on"
+NOT_VERIFIED = "verification_failed: the weights still show knowledge, or lost too much; the guard stays on"
+
+Build = Callable[[Callable[[str, float], None]], Adapter | None]
+
+
+class ErasureWorker:
+    """One model, loaded once; one request at a time."""
+
+    def __init__(self, store: WorkerStore, eraser: Eraser) -> None:
+        self._store = store
+        self._eraser = eraser
+
+    def run(self, request_id: str) -> None:
+        """Erase the request, or rebuild without it when it is being withdrawn; nothing to do is no error."""
+        try:
+            attempt = self._store.begin(request_id)
+        except NothingToDo:
+            return
+        with self._store.holding(attempt):
+            if attempt.state is State.WITHDRAWING:
+                self._rebuild(attempt)
+            else:
+                self._erase(attempt)
+
+    def _erase(self, attempt: Attempt) -> None:
+        """Elicit, edit at once, train on top of what is live; a union run from the base if that does not verify."""
+        subjects, current = self._situation()
+        new = subjects[attempt.id]
+        self._store.progress(attempt, "elicit", 0.0)
+        knowledge = self._eraser.knowledge(new)
+        if not knowledge.facts:
+            self._store.fail(attempt, NOTHING_KNOWN)
+            return
+        self._store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases)
+        covered = [subjects[id_] for id_ in current.subjects if id_ in subjects and id_ != new.id] if current else []
+
+        self._store.progress(attempt, "edit", 0.0)
+        current = self._eraser.edit(new, current, covered)
+        self._store.publish_composite(attempt, _composite(current))
+
+        builds: list[Build] = [
+            lambda progress: self._eraser.train(new, covered, current, progress),
+            lambda progress: self._eraser.rebuild([new, *covered], progress),
+        ]
+        for build in builds if covered else builds[:1]:
+            trained = build(lambda stage, done: self._store.progress(attempt, stage, done))
+            results = self._verify_all(attempt, trained, [new, *covered])
+            if results[new.id].passed:
+                break
+        else:
+            self._store.fail(attempt, NOT_VERIFIED, asdict(results[new.id]))
+            return
+        self._publish(attempt, trained, results)
+
+    def _rebuild(self, attempt: Attempt) -> None:
+        """The composite again, from the base, without the withdrawn request."""
+        subjects, current = self._situation()
+        remaining = [subjects[id_] for id_ in current.subjects if id_ in subjects] if current else []
+        rebuilt = self._eraser.rebuild(remaining, lambda stage, done: self._store.progress(attempt, stage, done))
+        self._publish(attempt, rebuilt, self._verify_all(attempt, rebuilt, remaining))
+
+    def _situation(self) -> tuple[dict[str, Subject], Adapter | None]:
+        """Who is to be forgotten now, and what is live."""
+        snapshot = self._store.snapshot()
+        subjects = {request.id: Subject(request.id, request.names) for request in snapshot.enforced}
+        live = snapshot.composite
+        return subjects, adapters.load(Path(live.path)) if live else None
+
+    def _verify_all(
+        self, attempt: Attempt, adapter: Adapter | None, subjects: list[Subject]
+    ) -> dict[str, Verification]:
+        """Earlier requests are verified again: a new adapter must not bring anything back."""
+        if attempt.state is State.ERASING:
+            self._store.verifying(attempt)
+        results = {}
+        for done, subject in enumerate(subjects):
+            others = [other for other in subjects if other.id != subject.id]
+            results[subject.id] = self._eraser.verify(adapter, subject, others)
+            self._store.progress(attempt, "verify", (done + 1) / len(subjects))
+        return results
+
+    def _publish(self, attempt: Attempt, adapter: Adapter | None, results: dict[str, Verification]) -> None:
+        passed = frozenset(id_ for id_, result in results.items() if result.passed)
+        self._store.publish_composite(
+            attempt,
+            _composite(adapter, passed) if adapter else None,
+            regressed=frozenset(results) - passed,
+            verifications={id_: asdict(result) for id_, result in results.items()},
+        )
+
+
+def _composite(adapter: Adapter, verified: frozenset[str] = frozenset()) -> Composite:
+    return Composite(
+        digest=adapter.digest,
+        path=str(adapter.path),
+        rank=adapter.rank,
+        stage=adapter.stage,
+        requests=frozenset(adapter.subjects),
+        verified=verified,
+    )
+
+
+# RQ calls a function by its dotted path: the worker of this process has to be found from there.
+_workers: list[ErasureWorker] = []
+
+
+def run(kind: str, request_id: str) -> None:
+    """The job. What goes wrong is logged here without its text, which could quote a subject; the job comes back."""
+    (worker,) = _workers
+    try:
+        worker.run(request_id)
+    except (StaleAttempt, CompositeConflict) as overtaken:
+        logger.info("%s of request %s was overtaken (%s)", kind, request_id, type(overtaken).__name__)
+    except EraseError as error:
+        logger.error("%s of request %s: %s", kind, request_id, error)
+    except Exception as error:
+        at = error.__traceback__
+        while at and at.tb_next:
+            at = at.tb_next
+        where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at else "?"
+        logger.error("%s of request %s failed: %s at %s", kind, request_id, type(error).__name__, where)
+
+
+class _Worker(SimpleWorker):  # type: ignore[misc]
+    """Stops at once on a signal: the attempt is released on the way out, and another worker takes the request."""
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Leave the job, wherever it is."""
+        raise SystemExit(128 + signum)
+
+
+def work(settings: Settings) -> None:
+    """Load the model, then take jobs until a signal; says on stdout when it is loaded."""
+    logging.basicConfig(level=logging.INFO, format="worker: %(message)s", stream=sys.stderr)
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    with ExitStack() as stack:
+        url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
+        store = WorkerStore.from_url(url)
+        stack.callback(store.close)
+        folder = model_folder(settings.model)
+        layer_map = load_or_compute_layer_map(folder, settings.cache_dir)
+        settings.adapters_dir.mkdir(parents=True, exist_ok=True)
+        threads = settings.worker_threads
+        eraser = Eraser(folder, settings.adapters_dir, layer_map, domain_for(folder), threads=threads)
+        _workers[:] = [ErasureWorker(store, eraser)]
+        connection: Any = connect_blocking(url, decode_responses=False)
+        stack.callback(connection.close)
+        print(LOADED, flush=True)
+        worker = _Worker([QUEUE], connection=connection, serializer=JSONSerializer)
+        # Taking a job again and again is what follows a lost store: RQ reconnects by itself.
+        worker.work(logging_level="WARNING")
+
+
+def leave_with_parent(parent: int) -> None:
+    """End this worker when the gateway that started it ends, even by `kill -9`."""
+    import ctypes
+
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        sys.exit("the gateway is gone")
