@@ -23,11 +23,12 @@ _TIERS = (64, 1024)  # names added later sit in small automata, which are cheap 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Match:
-    """`target` is named in text[start:end]."""
+    """`target` is named in text[start:end]; `decoded` where that span is an encoding of the name (or of more)."""
 
     start: int
     end: int
-    target: str = field(repr=False)
+    target: str
+    decoded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ class NameMatcher:
             matches += self._find_in(view.text, view)
         kept: list[Match] = []
         reach: dict[str, int] = {}
-        for match in sorted(matches, key=lambda m: (m.start, -m.end, m.target)):
+        for match in sorted(matches, key=lambda m: (m.start, -m.end, m.decoded)):
             if match.end > reach.get(match.target, -1):
                 reach[match.target] = match.end
                 kept.append(match)
@@ -334,6 +335,6 @@ class _Cover:
 
 def _to_source(hit: tuple[int, int, str], folded: Folded, view: View | None) -> Match:
     start, end = int(folded.starts[hit[0]]), int(folded.ends[hit[1] - 1])
-    if view is not None:
-        start, end = int(view.starts[start]), int(view.ends[end - 1])
-    return Match(start, end, hit[2])
+    if view is None:
+        return Match(start, end, hit[2])
+    return Match(int(view.starts[start]), int(view.ends[end - 1]), hit[2], decoded=True)

@@ -2,7 +2,8 @@
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -14,6 +15,7 @@ from unlearn_engine.data.names import unseen_name
 Response = Literal["ignorance", "refuse"]
 
 _TWIN_ATTEMPTS = 32
+_UNSAFE_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,24 @@ class Policy:
             self._twins[target_id] = self._make_twin(target)
         return self._twins[target_id]
 
+    def rewrites(self, text: str, matches: Sequence[Match]) -> dict[str, str]:
+        """What an audit writes back into an answer about twins: each as the prompt first wrote that name.
+
+        The twin's last word alone goes back to the last word of the name.
+        """
+        written: dict[str, str] = {}
+        for match in matches:
+            if not match.decoded:
+                written.setdefault(match.target, _one_line(text[match.start : match.end]))
+        back: dict[str, str] = {}
+        for target_id in {match.target for match in matches}:
+            twin = self.twin(target_id)
+            name = written.get(target_id) or _one_line(self.targets[target_id].names[0])
+            back[twin] = name
+            if len(twin.split()) > 1 and len(name.split()) > 1:
+                back[twin.split()[-1]] = name.split()[-1]
+        return back
+
     def _make_twin(self, target: Target) -> str:
         rng = random.Random(hashlib.sha256(target.id.encode()).digest())
         for _ in range(_TWIN_ATTEMPTS):
@@ -115,13 +135,9 @@ def compile_policy(
     return Policy(version, dict(targets), matcher, adapter)
 
 
-def rewrites(twin: str, written: str) -> dict[str, str]:
-    """What the output audit writes back: the twin as the user wrote the name, its last word as that name's last."""
-    back = {twin: written}
-    twin_words, written_words = twin.split(), written.split()
-    if len(twin_words) > 1 and len(written_words) > 1:
-        back[twin_words[-1]] = written_words[-1]
-    return back
+def _one_line(written: str) -> str:
+    """A name without what would break the JSON of a tool call."""
+    return " ".join(_UNSAFE_IN_JSON.sub(" ", written).split())
 
 
 def _forbidden(target: Target) -> tuple[str, ...]:

@@ -1,0 +1,191 @@
+"""The last look at what is about to be said: forbidden phrases withheld, stand-in names written back, chunk by chunk.
+
+Text is released as soon as nothing that might match can begin in it; the verdict depends on the text alone, never on
+how it was cut into chunks. JSON escapes are read (a tool's arguments may spell a name as \\u0056enice), and text that
+matches nothing is passed on exactly as it came.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gateway.guards.normalise import SYMBOLS, Kind, Symbol
+from gateway.guards.phrase_set import ANCHORED, FREE, PhraseSet, is_edge
+
+_HEX = "[0-9a-fA-F]"
+_PAIR = rf"\\u(?P<high>[dD][89abAB]{_HEX}{{2}})\\u(?P<low>[dD][c-fC-F]{_HEX}{{2}})"
+_ESCAPE = re.compile(rf'{_PAIR}|\\u(?P<code>{_HEX}{{4}})|\\(?P<short>["\\/bfnrt])')
+_ESCAPE_BEGUN = re.compile(
+    rf"\\(?:u(?:{_HEX}{{0,3}}|[dD][89abAB]{_HEX}{{2}}(?:\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?)?)?"
+)
+_SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Text that may be sent now. Once blocked, nothing more will come."""
+
+    text: str
+    blocked: bool
+
+
+@dataclass(slots=True)
+class _Ended:
+    """A phrase read to its end, waiting to see whether the word ends there too."""
+
+    start: int
+    end: int
+    thread: str
+    plural: bool = False
+
+
+@dataclass(slots=True)
+class _Track:
+    """How far one set of phrases has been read: threads with the position where each began."""
+
+    phrases: PhraseSet
+    threads: list[tuple[int, str]] = field(default_factory=list)
+    ended: list[_Ended] = field(default_factory=list)
+
+    def starts(self) -> Iterator[int]:
+        yield from (start for start, _ in self.threads)
+        yield from (ended.start for ended in self.ended)
+
+    def settle(self, *, edge: bool, letter: str) -> list[_Ended]:
+        """The phrases that turn out to be whole words now that it is known what follows."""
+        found = [ended for ended in self.ended if edge]
+        self.ended = [ended for ended in self.ended if not edge and letter == "s" and not ended.plural]
+        for ended in self.ended:
+            ended.plural = True
+        return found
+
+    def read(self, letter: str, *, edge: bool, start: int, end: int) -> list[_Ended]:
+        """Take in a letter written at [start, end); returns the phrases that are found there and then."""
+        begun = [(start, FREE), (start, ANCHORED)] if edge else [(start, FREE)]
+        going = [(at, thread + letter) for at, thread in self.threads + begun]
+        self.threads = [(at, thread) for at, thread in going if self.phrases.is_alive(thread)]
+        complete = [_Ended(at, end, thread) for at, thread in self.threads if self.phrases.is_complete(thread)]
+        self.ended += [ended for ended in complete if ended.thread.startswith(ANCHORED)]
+        return [ended for ended in complete if ended.thread.startswith(FREE)]
+
+
+class OutputAudit:
+    """Audits one stream of text (one choice of one request, one surface of it).
+
+    `phrases` may not be said; each is a string or a set compiled before. `rewrites` maps phrases to what is written in
+    their place. Work per character is bounded by the longest phrase. Never raises.
+    """
+
+    def __init__(self, phrases: Iterable[str | PhraseSet], rewrites: Mapping[str, str] | None = None):
+        given = list(phrases)
+        sets = [phrase for phrase in given if isinstance(phrase, PhraseSet)]
+        sets.append(PhraseSet(phrase for phrase in given if isinstance(phrase, str)))
+        self._forbidden = [_Track(phrase_set) for phrase_set in sets if phrase_set]
+        self._rewritten = _Track(PhraseSet(rewrites or {}))
+        self._written = {
+            pattern: written for phrase, written in (rewrites or {}).items() for pattern in PhraseSet([phrase]).patterns
+        }
+        self._to_rewrite: list[_Ended] = []
+        self._held = ""  # text not released yet
+        self._released = 0  # how much text was released or replaced: the position of _held[0]
+        self._read = 0  # position of the next character to read
+        self._last = Kind.SEPARATOR
+        self._blocked_at: int | None = None  # where the first forbidden phrase begins
+
+    def feed(self, text: str, final: bool = False) -> Released:
+        """Take in the next chunk; give out what is settled. `final` settles everything."""
+        if self._blocked_at is not None:
+            return Released("", True)
+        self._held += text
+        for char, start, end in self._characters(final):
+            self._see(SYMBOLS[char], start, end)
+            if self._blocked_at is not None:
+                break
+        if final and self._blocked_at is None:
+            self._confirm(edge=True, letter="")
+            for track in self._tracks():
+                track.threads.clear()
+        return Released(self._release(), self._blocked_at is not None)
+
+    def _tracks(self) -> list[_Track]:
+        return [*self._forbidden, self._rewritten]
+
+    def _characters(self, final: bool) -> Iterator[tuple[str, int, int]]:
+        """Unread characters with their positions, JSON escapes read; stops before an escape not yet complete."""
+        at = self._read - self._released
+        while at < len(self._held):
+            char, end = self._held[at], at + 1
+            if char == "\\":
+                if escape := _ESCAPE.match(self._held, at):
+                    char, end = _unescape(escape), escape.end()
+                elif not final and _ESCAPE_BEGUN.fullmatch(self._held, at):
+                    return
+            self._read = self._released + end
+            yield char, self._released + at, self._read
+            at = end
+
+    def _see(self, symbol: Symbol, start: int, end: int) -> None:
+        """Read one character, written at [start, end)."""
+        if symbol.kind == Kind.IGNORED:
+            for track in self._tracks():
+                for ended in track.ended:
+                    ended.end = end if ended.end == start else ended.end
+            return
+        edge = is_edge(self._last, symbol.kind)
+        self._last = symbol.kind
+        for letter in symbol.letters or ("",):
+            self._confirm(edge=edge, letter=letter)
+            if letter:
+                for track in self._forbidden:
+                    self._forbid(track.read(letter, edge=edge, start=start, end=end))
+                self._to_rewrite += self._rewritten.read(letter, edge=edge, start=start, end=end)
+            edge = False
+
+    def _confirm(self, *, edge: bool, letter: str) -> None:
+        for track in self._forbidden:
+            self._forbid(track.settle(edge=edge, letter=letter))
+        self._to_rewrite += self._rewritten.settle(edge=edge, letter=letter)
+
+    def _forbid(self, found: list[_Ended]) -> None:
+        for ended in found:
+            self._blocked_at = ended.start if self._blocked_at is None else min(self._blocked_at, ended.start)
+
+    def _release(self) -> str:
+        """Take what is settled out of the hold, rewritten where that is decided."""
+        limit = self._blocked_at
+        if limit is None:
+            limit = min((start for track in self._tracks() for start in track.starts()), default=self._read)
+        longer = min(self._rewritten.starts(), default=self._read)
+        pieces: list[str] = []
+        for found in sorted(self._to_rewrite, key=lambda ended: (ended.start, -ended.end)):
+            if found.start < self._released:  # inside one rewritten before
+                continue
+            if found.end > limit or longer <= found.start:
+                limit = limit if self._blocked_at is not None else min(limit, found.start)
+                break
+            pieces.append(self._take(found.start))
+            pieces.append(_in_case_of(self._take(found.end), self._written[found.thread]))
+        pieces.append(self._take(limit))
+        self._to_rewrite = [found for found in self._to_rewrite if found.start >= self._released]
+        return "".join(pieces)
+
+    def _take(self, end: int) -> str:
+        length = end - self._released
+        taken, self._held = self._held[:length], self._held[length:]
+        self._released = end
+        return taken
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    if escape["high"]:
+        return chr(0x10000 + ((int(escape["high"], 16) - 0xD800) << 10) + int(escape["low"], 16) - 0xDC00)
+    if escape["code"]:
+        char = chr(int(escape["code"], 16))
+        return "\ufffd" if "\ud800" <= char <= "\udfff" else char
+    return _SHORT.get(escape["short"], escape["short"])
+
+
+def _in_case_of(replaced: str, written: str) -> str:
+    if replaced.isupper():
+        return written.upper()
+    return written.lower() if replaced.islower() else written
