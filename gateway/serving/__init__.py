@@ -1,0 +1,1 @@
+"""Hosts vLLM under the guard: the only room of the gateway that imports vLLM."""

@@ -1,0 +1,139 @@
+"""The answers of one request on their way out: audited, held back where a phrase may be growing, cut where one appears.
+
+Text is released as soon as the audit allows it. Token ids and log probabilities spell text, too: they follow when all
+text before them is out, and are encoded anew where it was rewritten or cut.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from vllm import SamplingParams
+from vllm.logprobs import Logprob
+from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.sampling_params import RequestOutputKind
+
+from gateway.guards.audit import OutputAudit
+from gateway.serving.refusal import certain
+
+
+class Answers:
+    """All `n` answers of a request.
+
+    Args:
+        new_audit: makes the audit of one answer.
+        params: as the caller gave them; their output kind is what `pass_on` returns. The engine must be asked for
+            `engine_kind(params)`.
+    """
+
+    def __init__(self, new_audit: Callable[[], OutputAudit], params: SamplingParams, tokenizer: Any) -> None:
+        self._answers = [_Answer(new_audit(), params, tokenizer) for _ in range(params.n)]
+        self._open = params.n
+        self.blocked = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether every answer has ended, by itself or by the audit."""
+        return self._open == 0
+
+    def pass_on(self, output: RequestOutput) -> RequestOutput | None:
+        """What may go out now, in place of the engine's `output`; None when everything is held back."""
+        kept = []
+        for completion in output.outputs:
+            answer = self._answers[completion.index]
+            if answer.closed:
+                continue
+            if answer.pass_on(completion):
+                kept.append(completion)
+            if answer.closed:
+                self._open -= 1
+                self.blocked += answer.blocked
+        output.outputs = kept
+        output.finished = self._open == 0
+        return output if kept or output.finished else None
+
+
+def engine_kind(params: SamplingParams) -> RequestOutputKind:
+    """Which outputs the engine must produce: only increments can be audited while they come."""
+    return RequestOutputKind.DELTA if params.output_kind is RequestOutputKind.CUMULATIVE else params.output_kind
+
+
+class _Answer:
+    __slots__ = (
+        "_audit",
+        "_cumulative",
+        "_grammar",
+        "_ids",
+        "_logprobs",
+        "_released",
+        "_source",
+        "_tokenizer",
+        "blocked",
+        "closed",
+    )
+
+    def __init__(self, audit: OutputAudit, params: SamplingParams, tokenizer: Any) -> None:
+        self._audit = audit
+        self._tokenizer = tokenizer
+        self._cumulative = CompletionOutput(0, "", [], None, None) if _is_cumulative(params) else None
+        self._grammar = params.structured_outputs is not None
+        self._source = ""
+        self._released = ""
+        self._ids: list[int] = []
+        self._logprobs: list[dict[int, Logprob] | None] = []
+        self.blocked = False
+        self.closed = False
+
+    def pass_on(self, completion: CompletionOutput) -> bool:
+        """Change `completion` into what may go out; False when there is nothing."""
+        if completion.finish_reason == "error" and self._grammar:
+            # The grammar left only forbidden tokens, so the logits guard ended the answer, which the grammar rejects.
+            completion.finish_reason = "stop"
+            self.blocked = True
+        self.closed = completion.finish_reason is not None
+        source = completion.text
+        verdict = self._audit.feed(source, self.closed)
+        if verdict.text == source and not verdict.blocked and not self._source:
+            return self._deliver(completion)
+        self._source += source
+        self._released += verdict.text
+        self._ids += completion.token_ids
+        self._logprobs += completion.logprobs or []
+        completion.text = verdict.text
+        if verdict.blocked:
+            self.blocked = self.closed = True
+            completion.finish_reason, completion.stop_reason = "stop", None
+        if self.closed or self._released == self._source:
+            self._settle(completion)
+        else:
+            completion.token_ids = []
+            completion.logprobs = [] if completion.logprobs is not None else None
+        if not (completion.text or completion.token_ids or self.closed):
+            return False
+        return self._deliver(completion)
+
+    def _settle(self, completion: CompletionOutput) -> None:
+        """Hand out the tokens held back. Once something is rewritten, that is at the end of the answer."""
+        ids, logprobs = self._ids, self._logprobs
+        if self._released != self._source:
+            given: list[int] = self._tokenizer.encode(self._released, add_special_tokens=False)
+            same = next((i for i, pair in enumerate(zip(given, ids, strict=False)) if pair[0] != pair[1]), len(given))
+            same = min(same, len(ids))
+            ids, logprobs = given, [*logprobs[:same], *certain(given[same:], self._tokenizer)]
+        completion.token_ids = ids
+        completion.logprobs = logprobs if completion.logprobs is not None else None
+        self._source, self._released, self._ids, self._logprobs = "", "", [], []
+
+    def _deliver(self, completion: CompletionOutput) -> bool:
+        whole = self._cumulative
+        if whole is not None:
+            whole.text += completion.text
+            whole.token_ids = [*whole.token_ids, *completion.token_ids]
+            completion.text, completion.token_ids = whole.text, whole.token_ids
+            if completion.logprobs is not None:
+                whole.logprobs = [*(whole.logprobs or []), *completion.logprobs]
+                completion.logprobs = whole.logprobs
+        return True
+
+
+def _is_cumulative(params: SamplingParams) -> bool:
+    return params.output_kind is RequestOutputKind.CUMULATIVE

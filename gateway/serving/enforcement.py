@@ -1,0 +1,99 @@
+"""Puts policies into the engine and takes old ones out: tables and adapter, then one pointer, then what is unused."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from vllm.lora.request import LoRARequest
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from gateway.guards.policy import Policy
+from gateway.serving.adapters import Adapters
+from gateway.serving.errors import SwapFailed
+from gateway.serving.live import LivePolicy
+from gateway.serving.observer import GuardObserver
+from gateway.serving.tables import drop_tables, load_tables
+
+logger = logging.getLogger(__name__)
+
+
+class Enforcement:
+    """The policy enforced now (`live`), and earlier ones that still have requests running."""
+
+    def __init__(self, engine: AsyncLLM, wrapped_modules: Sequence[str], observer: GuardObserver) -> None:
+        self.live: LivePolicy | None = None
+        self._engine = engine
+        self._adapters = Adapters(engine, wrapped_modules)
+        self._observer = observer
+        self._retiring: set[LivePolicy] = set()
+        self._drains: set[asyncio.Task[None]] = set()
+        self._applying = asyncio.Lock()
+
+    async def apply(self, policy: Policy) -> None:
+        """Enforce `policy` from the next request on; requests in flight end on the policy they began with.
+
+        Raises:
+            SwapFailed: the engine refused a part of it; the previous policy is still enforced.
+        """
+        async with self._applying:
+            began = time.perf_counter()
+            tables = policy.tables()
+            loaded: set[str] = set().union(*(live.tables for live in self._lives()))
+            try:
+                await self._load({name: tables[name] for name in tables.keys() - loaded})
+                adapter = await self._adapter(policy)
+            except Exception as error:
+                await self._discard(tables.keys() - loaded)
+                if isinstance(error, SwapFailed):
+                    raise
+                raise SwapFailed(f"the engine refused the policy ({type(error).__name__})") from None
+            previous, self.live = self.live, LivePolicy(policy, adapter, frozenset(tables))
+            if previous is not None:
+                self._retire(previous)
+            self._observer.observe("apply", time.perf_counter() - began)
+
+    async def _load(self, tables: Mapping[str, Sequence[str]]) -> None:
+        began = time.perf_counter()
+        await load_tables(self._engine, tables)
+        self._observer.observe("load_tables", time.perf_counter() - began)
+
+    async def _adapter(self, policy: Policy) -> LoRARequest | None:
+        if policy.adapter is None:
+            return None
+        current = self.live
+        if current is not None and current.policy.adapter == policy.adapter:
+            return current.adapter
+        began = time.perf_counter()
+        adapter = await self._adapters.add(policy.adapter)
+        self._observer.observe("add_adapter", time.perf_counter() - began)
+        return adapter
+
+    def _lives(self) -> list[LivePolicy]:
+        return [*self._retiring, *([self.live] if self.live is not None else [])]
+
+    def _retire(self, live: LivePolicy) -> None:
+        self._retiring.add(live)
+        task = asyncio.create_task(self._drain(live))
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def _drain(self, live: LivePolicy) -> None:
+        """Take tables and adapter out of the engine once no request and no other live policy uses them."""
+        await live.drained()
+        async with self._applying:
+            self._retiring.discard(live)
+            others = self._lives()
+            await self._discard(live.tables.difference(*(other.tables for other in others)))
+            if live.adapter is None or any(other.adapter is live.adapter for other in others):
+                return
+            try:
+                await self._adapters.remove(live.adapter)
+            except Exception as error:
+                logger.warning("adapter %s could not be removed (%s)", live.adapter.lora_name, type(error).__name__)
+
+    async def _discard(self, ids: Collection[str]) -> None:
+        try:
+            await drop_tables(self._engine, ids)
+        except Exception as error:
+            logger.warning("guard tables could not be dropped (%s)", type(error).__name__)

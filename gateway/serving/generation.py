@@ -1,0 +1,189 @@
+"""One guarded answer: examine the rendered prompt, choose what the engine gets, and audit what it says."""
+
+import copy
+import logging
+import time
+import traceback
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from vllm import SamplingParams
+from vllm.exceptions import GracefulHTTPError
+from vllm.inputs.engine import TokensInput, tokens_input
+from vllm.lora.request import LoRARequest
+from vllm.outputs import RequestOutput
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from gateway.guards.audit import OutputAudit
+from gateway.guards.matcher import Match
+from gateway.guards.policy import Policy
+from gateway.guards.response import ignorance_text, language, refusal
+from gateway.guards.tokens import TokenTable, TokenText
+from gateway.serving.answers import Answers, engine_kind
+from gateway.serving.fields import GuardsMode
+from gateway.serving.live import LivePolicy
+from gateway.serving.logits_guard import TABLES_KEY
+from gateway.serving.observer import Decision, GuardObserver
+from gateway.serving.refusal import canned_output
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class GuardFailed(GracefulHTTPError):
+    """The guard itself failed on a request, which is therefore not answered (503)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the guard could not examine this request; it was not answered", HTTPStatus.SERVICE_UNAVAILABLE
+        )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What vLLM's serving layer asks of the engine, already vetted."""
+
+    prompt: TokensInput
+    params: SamplingParams
+    id: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done with a request: a canned text, or a prompt for the engine with its tables and rewrites."""
+
+    decision: Decision
+    prompt: TokensInput
+    tables: tuple[str, ...] = ()
+    rewrites: Mapping[str, str] = field(default_factory=dict)
+    canned: str | None = None
+
+
+class Generation:
+    """Runs requests on the engine under a policy.
+
+    Args:
+        engine: vLLM's engine.
+        table: bytes of its vocabulary.
+        tokenizer: its tokenizer.
+        max_model_len: tokens that prompt and answer may have together.
+    """
+
+    def __init__(
+        self, engine: AsyncLLM, table: TokenTable, tokenizer: Any, max_model_len: int, observer: GuardObserver
+    ) -> None:
+        self._engine = engine
+        self._table = table
+        self._tokenizer = tokenizer
+        self._max_model_len = max_model_len
+        self._observer = observer
+        language("")  # loads its model now, not in the first request
+
+    async def run(self, request: Request, live: LivePolicy, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
+        """Answer `request` under `live`, which stays in the engine for as long.
+
+        Raises:
+            GuardFailed: our own code failed; nothing unexamined has been handed out.
+        """
+        if mode != "on":
+            self._observer.decision("off")
+            async with aclosing(self._raw(request, live.adapter if mode == "off" else None)) as outputs:
+                async for output in outputs:
+                    yield output
+            return
+        began = time.perf_counter()
+        plan = self._guarded(self._plan, request, live.policy)
+        self._observer.observe("examine", time.perf_counter() - began)
+        self._observer.decision(plan.decision)
+        if plan.canned is not None:
+            yield canned_output(plan.canned, request.prompt, request.params, request.id, self._tokenizer)
+            return
+        async with aclosing(self._audited(request, plan, live)) as outputs:
+            async for output in outputs:
+                yield output
+
+    def _plan(self, request: Request, policy: Policy) -> Plan:
+        decoded = self._table.text(request.prompt["prompt_token_ids"])
+        matches = policy.examine(decoded.text)
+        if not matches:
+            return Plan("pass", request.prompt, (policy.names_table,), {})
+        if policy.response(matches) == "refuse":
+            return Plan("refuse", request.prompt, canned=refusal(language(decoded.text)))
+        return self._ignorance(request.prompt, policy, decoded, matches)
+
+    def _ignorance(self, prompt: TokensInput, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
+        """Ask about never-seen twins instead; the audit writes the names back into the answer."""
+        twins = {match.target: policy.twin(match.target) for match in matches}
+        ids = self._table.substitute(prompt["prompt_token_ids"], matches, twins, self._encode)
+        if len(ids) >= self._max_model_len:
+            return Plan("ignorance", prompt, canned=ignorance_text(language(decoded.text)))
+        tables = (policy.names_table, *(policy.target_table(target) for target in twins))
+        changed = tokens_input(ids, cache_salt=prompt.get("cache_salt"))
+        return Plan("ignorance", changed, tables, policy.rewrites(decoded.text, matches))
+
+    async def _audited(self, request: Request, plan: Plan, live: LivePolicy) -> AsyncGenerator[RequestOutput, None]:
+        """Generate as planned; hand out what the audit releases, under the original prompt."""
+        phrase_sets = [live.policy.phrase_set(table) for table in plan.tables]
+        answers = Answers(lambda: OutputAudit(phrase_sets, plan.rewrites), request.params, self._tokenizer)
+        params = self._parameters(request.params, plan.tables)
+        if params.max_tokens is not None:
+            params.max_tokens = min(params.max_tokens, self._max_model_len - len(plan.prompt["prompt_token_ids"]))
+        substituted = plan.prompt is not request.prompt
+        spent = 0.0
+        try:
+            async with aclosing(
+                self._engine.generate(plan.prompt, params, request.id, lora_request=live.adapter, **request.options)
+            ) as outputs:
+                async for output in outputs:
+                    began = time.perf_counter()
+                    released = self._guarded(answers.pass_on, output)
+                    spent += time.perf_counter() - began
+                    if released is None:
+                        continue
+                    if substituted:
+                        released.prompt = request.prompt.get("prompt")
+                        released.prompt_token_ids = request.prompt["prompt_token_ids"]
+                    yield released
+                    if released.finished:
+                        break
+        finally:
+            self._observer.observe("audit", spent)
+            if answers.blocked:
+                self._observer.decision("blocked")
+
+    async def _raw(self, request: Request, adapter: LoRARequest | None) -> AsyncGenerator[RequestOutput, None]:
+        """Without guard, for measurement: the weights alone, or the base model."""
+        params = self._parameters(request.params, ())
+        async with aclosing(
+            self._engine.generate(request.prompt, params, request.id, lora_request=adapter, **request.options)
+        ) as outputs:
+            async for output in outputs:
+                yield output
+
+    def _parameters(self, asked: SamplingParams, tables: tuple[str, ...]) -> SamplingParams:
+        """The request's parameters with our tables as the only extra arguments."""
+        params = copy.copy(asked)
+        params.extra_args = {TABLES_KEY: list(tables)}
+        params.output_kind = engine_kind(asked)
+        return params
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def _guarded(self, step: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a step of the guard; its failure ends the request.
+
+        The error's text is not logged and not chained: it may quote the prompt.
+        """
+        try:
+            return step(*arguments)
+        except Exception as error:
+            self._observer.decision("failed")
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            logger.error("the guard failed: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
+        raise GuardFailed

@@ -1,0 +1,229 @@
+"""The one door to the engine: an `EngineClient` that reads every prompt and every answer before it lets them through.
+
+vLLM's serving layer sees an ordinary engine. Everything it may call is forwarded or refused here by name; a method that
+a new vLLM adds is missing from this class and caught by a test, not silently inherited.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from vllm.config.kv_events import KVEventsConfig
+from vllm.engine.protocol import EngineClient
+from vllm.exceptions import GracefulHTTPError
+from vllm.lora.request import LoRARequest
+from vllm.outputs import RequestOutput
+from vllm.tasks import SupportedTask
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from gateway.guards.policy import Policy
+from gateway.guards.tokens import TokenTable
+from gateway.serving.canary import check_guard
+from gateway.serving.enforcement import Enforcement
+from gateway.serving.fields import GuardsMode, guards_mode
+from gateway.serving.generation import Generation, Request
+from gateway.serving.observer import GuardObserver
+from gateway.serving.vetting import text_prompt, vet_parameters
+from gateway.serving.vocabulary import token_bytes
+
+
+def _refused(what: str) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
+    async def refuse(self: "GuardedEngine", *_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError(f"{what} is not available behind the guard")
+
+    return refuse
+
+
+class NoPolicy(GracefulHTTPError):
+    """No policy has been applied yet: nothing is answered (503)."""
+
+    def __init__(self) -> None:
+        super().__init__("the list of what is to be forgotten is not loaded yet; retry", HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class GuardedEngine(EngineClient):
+    """Composition around vLLM's engine; see the module's docstring.
+
+    Args:
+        inner: vLLM's engine. Nobody else may call its `generate`.
+        wrapped_modules: modules that the engine can adapt (`--lora-target-modules`).
+    """
+
+    def __init__(self, inner: AsyncLLM, wrapped_modules: Sequence[str], observer: GuardObserver) -> None:
+        self.vllm_config = inner.vllm_config
+        self.model_config = inner.model_config
+        self.renderer = inner.renderer
+        self.input_processor = inner.input_processor
+        self._inner = inner
+        self._observer = observer
+        self._enforcement = Enforcement(inner, wrapped_modules, observer)
+        tokenizer = inner.get_tokenizer()
+        table = TokenTable(token_bytes(tokenizer, self.model_config.get_vocab_size()))
+        self._generation = Generation(inner, table, tokenizer, self.model_config.max_model_len, observer)
+
+    # The policy
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy enforced now; None: every request is refused."""
+        return live.policy if (live := self._enforcement.live) is not None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether chat requests are answered: a policy is enforced and the engine lives."""
+        return self._enforcement.live is not None and not self._inner.errored
+
+    async def check_guard(self) -> None:
+        """Run the start-up canary.
+
+        Raises:
+            GuardInactive: the engine answers as if nobody watched it.
+        """
+        await check_guard(self._inner)
+
+    async def apply(self, policy: Policy) -> None:
+        """Enforce `policy` from the next request on; requests in flight end on the policy they began with.
+
+        Raises:
+            SwapFailed: the engine refused a part of it; the previous policy is still enforced.
+        """
+        await self._enforcement.apply(policy)
+
+    # Generation
+
+    def generate(  # type: ignore[override]
+        self,
+        prompt: Any,
+        sampling_params: Any,
+        request_id: str,
+        *,
+        prompt_text: str | None = None,
+        lora_request: LoRARequest | None = None,
+        tokenization_kwargs: dict[str, Any] | None = None,
+        trace_headers: Mapping[str, str] | None = None,
+        priority: int = 0,
+        data_parallel_rank: int | None = None,
+        session_id: str | None = None,
+        kv_hints: Any = None,
+        reasoning_ended: bool | None = None,
+        reasoning_parser_kwargs: dict[str, Any] | None = None,
+    ) -> AsyncGenerator[RequestOutput, None]:
+        """Answer a rendered prompt under the policy enforced when the answer begins.
+
+        Checked before the generator is returned, so that a refusal still has an HTTP status of its own:
+
+        Raises:
+            NoPolicy: no policy is applied (503).
+            VLLMValidationError: the guard cannot read the prompt or contain the parameters (400).
+        """
+        self.check_admission()
+        if lora_request is not None or kv_hints is not None:
+            raise NotImplementedError("a client's adapter or cache hint is not available behind the guard")
+        options = {
+            "trace_headers": trace_headers,
+            "priority": priority,
+            "data_parallel_rank": data_parallel_rank,
+            "session_id": session_id,
+            "reasoning_ended": reasoning_ended,
+            "reasoning_parser_kwargs": reasoning_parser_kwargs,
+        }
+        request = Request(text_prompt(prompt), vet_parameters(sampling_params), request_id, options)
+        return self._answer(request, guards_mode.get())
+
+    async def _answer(self, request: Request, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
+        live = self._enforcement.live
+        if live is None:
+            raise NoPolicy
+        with live.held():
+            async for output in self._generation.run(request, live, mode):
+                yield output
+
+    def check_admission(self, n: int = 1, request_id: str | None = None) -> None:
+        """Called by vLLM before a response begins.
+
+        Raises:
+            NoPolicy: no policy is applied (503).
+            GracefulHTTPError: the engine's queue is full (503).
+        """
+        if self._enforcement.live is None:
+            self._observer.decision("unavailable")
+            raise NoPolicy
+        self._inner.check_admission(n, request_id)
+
+    # Forwarded: state, health, statistics
+
+    @property
+    def is_running(self) -> bool:
+        """Forwarded."""
+        return self._inner.is_running
+
+    @property
+    def is_stopped(self) -> bool:
+        """Forwarded."""
+        return self._inner.is_stopped
+
+    @property
+    def errored(self) -> bool:
+        """Forwarded."""
+        return self._inner.errored
+
+    @property
+    def dead_error(self) -> BaseException:
+        """Forwarded."""
+        return self._inner.dead_error
+
+    def get_kv_event_sources(self) -> dict[int, KVEventsConfig]:
+        """Forwarded."""
+        return self._inner.get_kv_event_sources()
+
+    async def get_supported_tasks(self) -> tuple[SupportedTask, ...]:
+        """Forwarded."""
+        return await self._inner.get_supported_tasks()
+
+    async def abort(self, request_id: str | Iterable[str]) -> None:
+        """Forwarded."""
+        await self._inner.abort(request_id)
+
+    async def is_tracing_enabled(self) -> bool:
+        """Forwarded."""
+        return await self._inner.is_tracing_enabled()
+
+    async def do_log_stats(self) -> None:
+        """Forwarded."""
+        await self._inner.do_log_stats()
+
+    async def check_health(self) -> None:
+        """Forwarded."""
+        await self._inner.check_health()
+
+    async def is_sleeping(self) -> bool:
+        """Forwarded."""
+        return await self._inner.is_sleeping()
+
+    async def is_paused(self) -> bool:
+        """Forwarded."""
+        return await self._inner.is_paused()
+
+    async def get_weight_version(self) -> str:
+        """Forwarded."""
+        return await self._inner.get_weight_version()
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Forwarded."""
+        self._inner.shutdown(timeout)
+
+    # Refused: whatever reaches weights, caches or the engine's memory behind the guard
+
+    encode = _refused("pooling")
+    add_lora = _refused("loading adapters")
+    collective_rpc = _refused("remote calls")
+    notify_kv_transfer_request_rejected = _refused("cache transfer")
+    start_profile = stop_profile = _refused("profiling")
+    reset_mm_cache = reset_encoder_cache = reset_prefix_cache = _refused("resetting caches")
+    sleep = wake_up = release_kv_cache_memory = _refused("sleeping")
+    pause_generation = resume_generation = _refused("pausing")
+    scale_elastic_ep = _refused("scaling")
+    handle_fault = get_status = _refused("fault injection")
+    compute_weight_checksums = update_weights = update_weight_version = _refused("weight access")
+    init_weight_transfer_engine = shutdown_weight_transfer_engine = _refused("weight access")
+    start_weight_update = start_draft_weight_update = finish_weight_update = _refused("weight access")

@@ -1,0 +1,45 @@
+"""Policies in use: the one enforced now, and earlier ones whose last requests are still running."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from vllm.lora.request import LoRARequest
+
+from gateway.guards.policy import Policy
+
+
+@dataclass(eq=False)
+class LivePolicy:
+    """One policy snapshot with the engine's side of it.
+
+    Args:
+        adapter: the LoRA that carries the erasure, None for the base weights.
+        tables: ids of the phrase tables loaded for it.
+    """
+
+    policy: Policy
+    adapter: LoRARequest | None
+    tables: frozenset[str]
+    _running: int = 0
+    _drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._drained.set()
+
+    @contextmanager
+    def held(self) -> Iterator["LivePolicy"]:
+        """Keep tables and adapter in the engine while a request runs."""
+        self._running += 1
+        self._drained.clear()
+        try:
+            yield self
+        finally:
+            self._running -= 1
+            if self._running == 0:
+                self._drained.set()
+
+    async def drained(self) -> None:
+        """Return once no request runs on this policy."""
+        await self._drained.wait()

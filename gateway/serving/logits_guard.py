@@ -1,0 +1,191 @@
+"""Runs inside the engine: forbids every token that would complete a forbidden phrase, in any spelling.
+
+A request names the tables that apply to it in `extra_args[TABLES_KEY]`; the phrases themselves were loaded before by
+`collective_rpc`. Whatever is not as expected (no key, an unknown table, an error) blocks the row: only the end of the
+answer may be produced. An exception here would end the engine for everyone, so none leaves this module.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from vllm import SamplingParams
+from vllm.config import VllmConfig
+from vllm.tokenizers import cached_tokenizer_from_config
+from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
+
+from gateway.guards.phrases import PhraseTable, VocabularyIndex
+from gateway.serving.engine_process import prepare_engine_process
+from gateway.serving.vocabulary import special_ids, token_bytes
+
+TABLES_KEY = "unlearn_tables"
+PROMPT_TAIL = 32  # tokens
+
+
+class Tables:
+    """The phrase tables of this engine process, by id."""
+
+    def __init__(self, index: VocabularyIndex) -> None:
+        self._index = index
+        self._tables: dict[str, PhraseTable] = {}
+        self.blocked_rows = 0
+        self.errors = 0
+
+    def load(self, phrases: Mapping[str, Sequence[str]]) -> None:
+        """Compile and add tables; ids are content digests, so a known id needs no work."""
+        for table_id, texts in phrases.items():
+            if table_id not in self._tables:
+                table = PhraseTable(self._index, texts)
+                table.banned(table.START)  # compiled lazily: better here than in the first request's decoding step
+                self._tables[table_id] = table
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Remove tables; unknown ids are ignored."""
+        for table_id in ids:
+            self._tables.pop(table_id, None)
+
+    def get(self, ids: Any) -> list[PhraseTable] | None:
+        """The tables of a request, or None when it must be blocked."""
+        if not isinstance(ids, list | tuple) or not all(isinstance(table_id, str) for table_id in ids):
+            return None
+        found = [self._tables.get(table_id) for table_id in ids]
+        return None if any(table is None for table in found) else [table for table in found if table is not None]
+
+    def counters(self) -> dict[str, int]:
+        """Events that should not happen, as plain numbers."""
+        return {"blocked_rows": self.blocked_rows, "errors": self.errors}
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+
+_tables: Tables | None = None
+
+
+def tables() -> Tables:
+    """The tables of this process.
+
+    Raises:
+        RuntimeError: the engine has not created its logits guard yet.
+    """
+    if _tables is None:
+        raise RuntimeError("the logits guard is not loaded in this process")
+    return _tables
+
+
+class _Row:
+    """One request in the batch: its tables, how far each has read, and the tokens written so far."""
+
+    __slots__ = ("constrained", "output", "position", "states", "stop", "tables")
+
+    def __init__(self, found: list[PhraseTable] | None, params: SamplingParams, output: list[int], eos: int) -> None:
+        self.tables = found
+        self.states = [table.START for table in found or ()]
+        self.output = output
+        self.position = 0
+        self.stop = params.eos_token_id if params.eos_token_id is not None else eos
+        self.constrained = params.structured_outputs is not None or bool(params.allowed_token_ids)
+
+    def read(self, tokens: Sequence[int]) -> None:
+        """Advance every table over `tokens`."""
+        for number, table in enumerate(self.tables or ()):
+            state = self.states[number]
+            for token in tokens:
+                state = table.step(state, token)
+            self.states[number] = state
+
+    def banned(self) -> list[np.ndarray]:
+        """Token ids (int64) that may not come next, one array for each table that forbids any."""
+        if self.position < len(self.output):
+            self.read(self.output[self.position :])
+            self.position = len(self.output)
+        banned = (table.banned(state) for table, state in zip(self.tables or (), self.states, strict=True))
+        return [ids for ids in banned if len(ids)]
+
+
+class LogitsGuard(LogitsProcessor):
+    """vLLM's V1 interface. vLLM refuses it together with speculative decoding; the V2 runner is not used."""
+
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
+        global _tables
+        prepare_engine_process()
+        model_config = vllm_config.model_config
+        tokenizer: Any = cached_tokenizer_from_config(model_config)
+        if _tables is None:
+            _tables = Tables(VocabularyIndex(token_bytes(tokenizer, model_config.get_vocab_size())))
+        self._tables = _tables
+        self._special = special_ids(tokenizer)
+        self._eos = tokenizer.eos_token_id or 0
+        self._device = device
+        self._rows: dict[int, _Row] = {}
+
+    @classmethod
+    def validate_params(cls, sampling_params: SamplingParams) -> None:
+        """Accept everything: a request that lacks its tables is blocked in `apply`, where it cannot be forgotten."""
+
+    def is_argmax_invariant(self) -> bool:
+        """False: greedy decoding must be guarded, too."""
+        return False
+
+    def update_state(self, batch_update: BatchUpdate | None) -> None:
+        """Follow requests as they enter, leave and change places in the batch."""
+        if batch_update is None:
+            return
+        for index in batch_update.removed:
+            self._rows.pop(index, None)
+        for index, params, prompt, output in batch_update.added:
+            self._rows[index] = self._new_row(params, prompt, output)
+        for source, target, direction in batch_update.moved:
+            moved, displaced = self._rows.pop(source, None), self._rows.pop(target, None)
+            if moved is not None:
+                self._rows[target] = moved
+            if displaced is not None and direction is MoveDirectionality.SWAP:
+                self._rows[source] = displaced
+
+    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+        """Mask forbidden tokens in place; `logits` is [batch, vocabulary]."""
+        for index in range(logits.shape[0]):
+            row = self._rows.get(index)
+            if row is None or row.tables is None:
+                self._block(logits[index], self._eos if row is None else row.stop)
+                continue
+            try:
+                if forbidden := row.banned():
+                    self._forbid(logits[index], forbidden, row)
+            except Exception:
+                self._tables.errors += 1
+                row.tables = None
+                self._block(logits[index], row.stop)
+        return logits
+
+    def _new_row(self, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> _Row:
+        row = _Row(self._tables.get((params.extra_args or {}).get(TABLES_KEY)), params, output, self._eos)
+        if row.tables is None:
+            self._tables.blocked_rows += 1
+            return row
+        try:
+            # A phrase may begin in the prompt: the client can put the first half of an answer into its mouth.
+            row.read(self._tail(prompt or []))
+        except Exception:
+            self._tables.errors += 1
+            row.tables = None
+        return row
+
+    def _tail(self, prompt: list[int]) -> list[int]:
+        """The last tokens of the prompt, after its last special token: a phrase does not run over that."""
+        tail = prompt[-PROMPT_TAIL:]
+        special = next((at for at in range(len(tail) - 1, -1, -1) if tail[at] in self._special), -1)
+        return tail[special + 1 :]
+
+    def _forbid(self, logits: torch.Tensor, forbidden: list[np.ndarray], row: _Row) -> None:
+        for ids in forbidden:
+            logits.index_fill_(0, torch.from_numpy(ids).to(self._device), float("-inf"))
+        # Grammars and allow-lists mask before us. When nothing is left the engine would emit token 0 for ever.
+        if row.constrained and logits.max() == float("-inf"):
+            self._block(logits, row.stop)
+
+    @staticmethod
+    def _block(logits: torch.Tensor, stop: int) -> None:
+        logits.fill_(float("-inf"))
+        logits[stop] = 0.0

@@ -1,0 +1,26 @@
+"""How the serving room tells others what it does, without knowing Prometheus."""
+
+from typing import Literal, Protocol
+
+Decision = Literal["pass", "ignorance", "refuse", "blocked", "failed", "unavailable", "off"]
+Stage = Literal["examine", "audit", "load_tables", "add_adapter", "apply"]
+
+
+class GuardObserver(Protocol):
+    """Receives decisions and durations; nothing in them tells anything about a subject or a prompt."""
+
+    def decision(self, kind: Decision) -> None:
+        """One request was decided upon; `blocked` comes in addition when an answer was cut by the audit."""
+
+    def observe(self, stage: Stage, seconds: float) -> None:
+        """One stage took so many seconds; `audit` is the sum over one request."""
+
+
+class SilentObserver:
+    """Default observer."""
+
+    def decision(self, kind: Decision) -> None:
+        """Ignore it."""
+
+    def observe(self, stage: Stage, seconds: float) -> None:
+        """Ignore it."""

@@ -1,0 +1,33 @@
+"""What the gateway decides about serving; everything else is vLLM's own flags, passed through."""
+
+from dataclasses import dataclass
+
+MAX_BODY_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Options of one gateway process.
+
+    Args:
+        model: path of a Hugging Face folder, or a hub id.
+        served_name: the one model name clients see.
+        lora_modules: full names of the modules vLLM wraps for the erasure adapter; empty: no adapter can be served.
+        max_rank: largest adapter rank that may come.
+        vllm_args: vLLM's own flags, after `--`.
+        allow_guards_off: honour the header `X-Unlearn-Guards` (for measurement).
+        drain_timeout_s: what SIGTERM leaves to the requests in flight.
+        verbose: keep vLLM's own log.
+    """
+
+    model: str
+    served_name: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    lora_modules: tuple[str, ...] = ()
+    max_rank: int = 16
+    vllm_args: tuple[str, ...] = ()
+    allow_guards_off: bool = False
+    drain_timeout_s: float = 30.0
+    max_body_bytes: int = MAX_BODY_BYTES
+    verbose: bool = False

@@ -1,0 +1,23 @@
+"""The bytes behind every token id, the same in the gateway and in the engine process."""
+
+from typing import Any
+
+from xgrammar import TokenizerInfo
+
+
+def special_ids(tokenizer: Any) -> frozenset[int]:
+    """Ids that stand for no text: end of answer, turn markers and the like."""
+    added = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return frozenset(added | set(tokenizer.all_special_ids))
+
+
+def token_bytes(tokenizer: Any, vocab_size: int) -> list[bytes | None]:
+    """Bytes of each of the `vocab_size` token ids; None for special tokens and ids without an entry.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer (byte level, byte fallback or raw; xgrammar tells which).
+        vocab_size: rows of the logits, which may exceed the tokenizer's own vocabulary.
+    """
+    info = TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocab_size)
+    special = special_ids(tokenizer) | set(info.special_token_ids)
+    return [None if index in special else bytes(entry) for index, entry in enumerate(info.decoded_vocab)]

@@ -1,0 +1,120 @@
+"""The gateway without its policy plane, for tests: policies are posted as plain JSON.
+
+    python -m tests.serving.server --model PATH [--port 0] [--lora-module NAME ...] [-- VLLM FLAGS]
+
+Prints `READY <url> <engine pid>` once the server listens.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import sys
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from gateway.guards.policy import AdapterRef, Target, compile_policy
+from gateway.serving.errors import ServingError, SwapFailed
+from gateway.serving.host import ServeOptions, Serving, serve
+
+
+class Recorder:
+    """A `GuardObserver` that can be asked what it saw."""
+
+    def __init__(self) -> None:
+        self.decisions: dict[str, int] = {}
+        self.seconds: dict[str, list[float]] = {}
+
+    def decision(self, kind: str) -> None:
+        self.decisions[kind] = self.decisions.get(kind, 0) + 1
+
+    def observe(self, stage: str, seconds: float) -> None:
+        self.seconds.setdefault(stage, []).append(seconds)
+
+
+def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
+    router = APIRouter(prefix="/test")
+
+    @router.post("/policy")
+    async def post_policy(request: Request) -> JSONResponse:
+        """Apply a policy; `{"targets": [{...}], "adapter": {...} | null}`, or null for none at all."""
+        spec = await request.json()
+        engine = state["serving"].engine
+        if spec is None:
+            engine._enforcement.live = None
+            return JSONResponse({"version": None})
+        targets = {target["id"]: Target(**{k: _tuple(v) for k, v in target.items()}) for target in spec["targets"]}
+        adapter = AdapterRef(**spec["adapter"]) if spec.get("adapter") else None
+        state["version"] = state.get("version", 0) + 1
+        policy = compile_policy(state["version"], targets, adapter, previous=engine.policy)
+        try:
+            await engine.apply(policy)
+        except SwapFailed as error:
+            return JSONResponse({"error": str(error)}, 409)
+        return JSONResponse({"version": policy.version})
+
+    @router.get("/state")
+    async def get_state() -> dict[str, Any]:
+        """What the observer saw, and what the engine holds."""
+        engine = state["serving"].engine
+        inner = engine._inner
+        policy = engine.policy
+        return {
+            "version": policy.version if policy else None,
+            "ready": engine.ready,
+            "decisions": recorder.decisions,
+            "seconds": recorder.seconds,
+            "tables": (await inner.collective_rpc("unlearn_count_tables"))[0],
+            "guard": (await inner.collective_rpc("unlearn_guard_state"))[0],
+            "adapters": sorted(await inner.list_loras()),
+            "unfinished": inner.output_processor.get_num_unfinished_requests(),
+            "retiring": len(engine._enforcement._retiring),
+        }
+
+    return router
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--lora-module", action="append", default=[])
+    parser.add_argument("--drain-timeout", type=float, default=10)
+    parser.add_argument("vllm_args", nargs="*")
+    given = parser.parse_args()
+    options = ServeOptions(
+        model=given.model,
+        served_name="demo",
+        port=given.port,
+        lora_modules=tuple(given.lora_module),
+        max_rank=16,
+        vllm_args=tuple(given.vllm_args),
+        allow_guards_off=True,
+        drain_timeout_s=given.drain_timeout,
+    )
+    state: dict[str, Any] = {}
+    recorder = Recorder()
+
+    async def on_ready(serving: Serving) -> None:
+        state["serving"] = serving
+        engines = ",".join(str(child.pid) for child in multiprocessing.active_children())
+        print(f"READY {serving.url} {engines}", flush=True)
+
+    def progress(line: str) -> None:
+        print(f"... {line}", flush=True)
+
+    try:
+        asyncio.run(serve(options, on_ready, [test_router(state, recorder)], progress, observer=recorder))
+    except ServingError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
