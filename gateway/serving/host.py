@@ -69,7 +69,7 @@ async def serve(
         EngineDied: the engine process ended by itself.
     """
     prepare_environment(cpu=not has_gpu(), verbose=options.verbose)
-    listener = _listen(options.host, options.port)
+    listener = listen(options.host, options.port)
     with contextlib.closing(listener):
         progress("loading vLLM")
         from gateway.serving.arguments import build_arguments
@@ -77,19 +77,19 @@ async def serve(
 
         arguments = build_arguments(options)
         progress(f"loading the model {options.served_name}")
-        with _engine(arguments) as engine:
+        with running_engine(arguments) as engine:
             await engine.reset_mm_cache()
             guarded = GuardedEngine(engine, options.lora_modules, observer or SilentObserver())
             progress("checking the guard")
             await guarded.check_guard()
-            app = await _application(options, arguments, engine, guarded, routers)
+            app = await build_application(options, arguments, engine, guarded, routers)
             if configure is not None:
                 configure(app)
             url = f"http://{options.host}:{listener.getsockname()[1]}"
             await _run(Serving(app, guarded, url), listener, engine, options, on_ready, progress)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Bind before the engine is loaded, so that a port in use is told at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -103,7 +103,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _engine(arguments: "Namespace") -> Iterator["AsyncLLM"]:
+def running_engine(arguments: "Namespace") -> Iterator["AsyncLLM"]:
     """The engine in its own process; shut down on the way out, whatever happens."""
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.usage.usage_lib import UsageContext
@@ -139,7 +139,7 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-async def _application(
+async def build_application(
     options: ServeOptions,
     arguments: "Namespace",
     engine: "AsyncLLM",
