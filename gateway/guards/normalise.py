@@ -115,7 +115,7 @@ def _is_unspaced(char: str) -> bool:
 
 def _is_accent(char: str) -> bool:
     """A mark that changes how a letter looks, not which letter it is (vowel signs of Indic scripts are letters)."""
-    return 10 <= (combining := unicodedata.combining(char)) <= 36 or combining >= 200
+    return (combining := unicodedata.combining(char)) == 1 or 10 <= combining <= 36 or combining >= 200
 
 
 def _fold_letter(char: str) -> str:
@@ -215,11 +215,12 @@ SYMBOLS = _Symbols()
 
 def fold(text: str) -> Folded:
     """Fold text in linear time; never raises."""
-    codes = _codes(text)
+    codes = codes_of(text)
     return _fold_codes(codes, _TABLE.kinds_of(codes))
 
 
-def _codes(text: str) -> NDArray[np.uint32]:
+def codes_of(text: str) -> NDArray[np.uint32]:
+    """The code points of a text, [characters]."""
     if text.isascii():
         return np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.uint32)
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
@@ -262,7 +263,7 @@ def _expand(values: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.
     first = np.ones(len(origin), dtype=np.bool_)
     first[1:] = origin[1:] != origin[:-1]
     expanded = values[origin]
-    expanded[expanded >= _Table.LIMIT] = _codes("".join(written))
+    expanded[expanded >= _Table.LIMIT] = codes_of("".join(written))
     return expanded, origin, first
 
 
@@ -274,7 +275,6 @@ def _to_text(values: NDArray[np.uint32]) -> str:
 
 _LEET_DIGITS = dict(zip("013456789", "oieasbtbg", strict=True))
 _LEET_SIGNS = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e"}
-_LEET_HINT = re.compile(r"[0-9@$!|€][^\W\d_]|[^\W\d_][0-9@$!|€]|[a-z]I|[\u0370-\u058f]")
 _LOOKALIKE_LETTERS = str.maketrans({"l": "i", **_LEET_DIGITS})
 _GENUINE_SHARE = 0.3
 
@@ -300,14 +300,16 @@ def lookalike_key(letters: str) -> str:
 
 def fold_lookalike(text: str) -> Folded | None:
     """Fold with digits and signs read as the letters they imitate, and i = l; None where nothing suggests that."""
-    if not _LEET_HINT.search(text):
-        return None
     table, signs = _lookalikes()
-    codes = _codes(text)
+    codes = codes_of(text)
+    kinds = _TABLE.kinds_of(codes)
     small = np.minimum(codes, 0x2FFF)
     swap = (codes < 0x2FFF) & (table[small] != small)
-    followed = np.zeros(len(codes), dtype=np.bool_)
-    followed[:-1] = _TABLE.kinds_of(codes)[1:] >= Kind.LOWER
+    letters = (kinds == Kind.LOWER) | (kinds == Kind.UPPER)
+    capital_i = letters[:-1] & (kinds[:-1] == Kind.LOWER) & (codes[1:] == ord("I"))
+    if not (capital_i | (swap[:-1] & letters[1:]) | (letters[:-1] & swap[1:])).any():
+        return None
+    followed = np.append(kinds[1:] >= Kind.LOWER, False)
     swap &= ~signs[small] | followed
     seen = np.where(swap, table[small], codes)
     folded = _fold_codes(seen, _TABLE.kinds_of(seen))

@@ -33,6 +33,8 @@ class PhraseSet:
                 marked.add((FREE if free else ANCHORED) + letters)
         self.patterns: list[str] = sorted(marked)
         self._complete = frozenset(marked)
+        self._beginnings = frozenset(pattern[:2] for pattern in marked)
+        self.letters = frozenset(folded.text) - {BARRIER}
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
@@ -54,7 +56,7 @@ class PhraseSet:
         """Threads that begin with the first letter of a symbol which follows one of kind `last`."""
         letter = symbol.letters[0]
         fresh = (FREE + letter, ANCHORED + letter) if is_edge(last, symbol.kind) else (FREE + letter,)
-        return tuple(thread for thread in fresh if self.is_alive(thread))
+        return tuple(thread for thread in fresh if thread in self._beginnings)
 
     def advance(self, threads: Threads, last: Kind, symbol: Symbol) -> Threads:
         """The threads under way after one more symbol (neither separator nor ignored)."""

@@ -4,7 +4,8 @@ Used inside the engine process at every step. The state is what has been read of
 character begun, so letters split over tokens are seen; the tokens to forbid are ranges of the folded vocabulary.
 """
 
-from collections.abc import Sequence
+from codecs import utf_8_decode
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,18 +39,11 @@ class _ViewHits:
         self._phrases = phrases
         anchored = [pattern[1:] for pattern in phrases.patterns if pattern.startswith(ANCHORED)]
         free = [pattern[1:] for pattern in phrases.patterns if pattern.startswith(FREE)]
-        inside, self._leading, self._lead = view.containing_as_word(anchored)
-        self._always = np.union1d(view.containing(free), inside)
+        inside, self.leading, self.leading_kinds = view.containing_as_word(anchored)
+        self.always = np.union1d(view.containing(free), inside)
         self._by_thread: dict[str, TokenIds] = {}
 
-    def parts(self, threads: Threads, last: Kind) -> list[TokenIds]:
-        """Arrays whose union is forbidden after `threads` and a character of kind `last`."""
-        found = [self._always, *(self._completing(thread) for thread in threads)]
-        if len(self._leading):
-            found.append(self._leading[EDGE[last, self._lead]])
-        return [part for part in found if len(part)]
-
-    def _completing(self, thread: str) -> TokenIds:
+    def completing(self, thread: str) -> TokenIds:
         tokens = self._by_thread.get(thread)
         if tokens is None:
             ends_word = thread.startswith(ANCHORED)
@@ -58,6 +52,52 @@ class _ViewHits:
             tokens = self._by_thread[thread] = np.unique(np.concatenate(found)) if found else NO_TOKENS
         return tokens
 
+    def parts(self, threads: Threads, last: Kind) -> list[TokenIds]:
+        """Arrays whose union is forbidden after `threads` and a character of kind `last`."""
+        first = self.leading[EDGE[last, self.leading_kinds]]
+        return [self.always, first, *(self.completing(thread) for thread in threads)]
+
+
+class _ContinuingHits:
+    """What one table forbids among the tokens that complete a character begun with certain bytes.
+
+    Few such characters are letters of a phrase. Tokens with those are read as a view of their own; for all others it
+    matters only whether they break off what was under way (a letter does, a separator does not) and leave an edge.
+    """
+
+    def __init__(self, index: VocabularyIndex, phrases: PhraseSet, rests: _ViewHits, pending: bytes):
+        self._rests = rests
+        texts = [utf_8_decode(pending + head, "replace", False)[0] for head in index.heads]
+        read = {text: _read_head(text, phrases) for text in set(texts)}
+        heads = np.array([read[text] for text in texts], dtype=np.uint8).reshape(-1, 3)
+        spelled = heads[:, 0].astype(np.bool_)
+        self._spelled = _ViewHits(index.with_heads(pending, spelled), phrases) if spelled.any() else None
+        self._breaks_off = heads[index.head_of, 1].astype(np.bool_) if len(heads) else np.zeros(len(index), np.bool_)
+        self._leading_after = heads[index.head_of[rests.leading], 2] if len(heads) else rests.leading_kinds
+
+    def parts(self, threads: Threads, last: Kind) -> list[TokenIds]:
+        """As `_ViewHits.parts`."""
+        rests = self._rests
+        before = np.where(self._leading_after == Kind.IGNORED, last, self._leading_after)
+        found = [rests.always, rests.leading[EDGE[before, rests.leading_kinds]]]
+        for thread in threads:
+            tokens = rests.completing(thread)
+            found.append(tokens[~self._breaks_off[tokens]])
+        return found + (self._spelled.parts(threads, last) if self._spelled else [])
+
+
+def _read_head(text: str, phrases: PhraseSet) -> tuple[bool, bool, Kind]:
+    """Whether the characters of a head could spell a phrase, whether one is a letter, the kind of the last one.
+
+    A head that could spell one counts as letters of unknown kind, after which nothing else is found.
+    """
+    symbols = [SYMBOLS[char] for char in text or "\ufffd"]
+    letters = [letter for symbol in symbols for letter in symbol.letters]
+    if any(letter in phrases.letters for letter in letters):
+        return True, True, Kind.UNKNOWN
+    kinds = [symbol.kind for symbol in symbols if symbol.kind != Kind.IGNORED]
+    return False, bool(letters), kinds[-1] if kinds else Kind.IGNORED
+
 
 class PhraseTable:
     """The tokens that must not come next. Never raises: unknown ids and special tokens leave the state as it is.
@@ -65,13 +105,14 @@ class PhraseTable:
     `banned` treats the end of a token as a possible end of word, since nothing is known of what follows.
     """
 
-    def __init__(self, index: VocabularyIndex, phrases: Sequence[str]):
+    def __init__(self, index: VocabularyIndex, phrases: Iterable[str]):
         self._index = index
         self._phrases = PhraseSet(phrases)
+        self._plain = _ViewHits(index.plain, self._phrases)
+        self._rests = _ViewHits(index.rests, self._phrases)
+        self._continuing: dict[bytes, _ContinuingHits] = {}
         self.START = State((), Kind.SEPARATOR, b"")
-        self._states: dict[tuple[Threads, Kind, bytes], State] = {((), Kind.SEPARATOR, b""): self.START}
-        self._hits: dict[bytes | None, _ViewHits] = {}
-        self._cached_steps = 0
+        self._forget_states()
 
     def step(self, state: State, token_id: int) -> State:
         """The state after one more token."""
@@ -108,23 +149,20 @@ class PhraseTable:
 
     def _forbidden(self, state: State) -> TokenIds:
         # A token that begins a new character breaks off one begun before it, which then reads as a separator.
-        last = Kind.SEPARATOR if state.pending else state.last
-        parts = self._view_hits(None).parts(state.threads, last)
-        parts += self._view_hits(state.pending).parts(state.threads, state.last)
+        parts = self._plain.parts(state.threads, Kind.SEPARATOR if state.pending else state.last)
+        continuing = self._continuing.get(state.pending)
+        if continuing is None:
+            continuing = _ContinuingHits(self._index, self._phrases, self._rests, state.pending)
+            self._continuing[state.pending] = continuing
+        parts += continuing.parts(state.threads, state.last)
+        parts = [part for part in parts if len(part)]
         if len(parts) <= 1:
             return parts[0] if parts else NO_TOKENS
         return np.unique(np.concatenate(parts))
 
-    def _view_hits(self, pending: bytes | None) -> _ViewHits:
-        hits = self._hits.get(pending)
-        if hits is None:
-            view = self._index.plain if pending is None else self._index.continuing(pending)
-            hits = self._hits[pending] = _ViewHits(view, self._phrases)
-        return hits
-
     def _forget_states(self) -> None:
         """Start the caches afresh; states in use stay valid and go with the requests that hold them."""
         self._cached_steps = 0
-        self._states = {((), Kind.SEPARATOR, b""): self.START}
-        self._hits.clear()
+        self._continuing.clear()
         self.START.steps.clear()
+        self._states: dict[tuple[Threads, Kind, bytes], State] = {((), Kind.SEPARATOR, b""): self.START}

@@ -14,8 +14,7 @@ TokenIds = NDArray[np.int64]
 NO_TOKENS: TokenIds = np.empty(0, dtype=np.int64)
 
 _REMEMBERED_WORDS = 200_000
-_REMEMBERED_VIEWS = 512
-_SEARCH_ONE_BY_ONE = 8
+_SEARCH_ONE_BY_ONE_CHARS = 8_000_000  # below this, plain searches beat building an automaton
 
 
 class View:
@@ -83,7 +82,7 @@ class View:
         return np.concatenate(found), lengths
 
     def _search(self, words: list[str]) -> None:
-        if len(words) <= _SEARCH_ONE_BY_ONE:
+        if len(words) * len(self._letters) <= _SEARCH_ONE_BY_ONE_CHARS:
             for word in words:
                 self._found[word] = np.fromiter(self._find(word), dtype=np.int64)
             return
@@ -105,17 +104,29 @@ class View:
 
 
 class VocabularyIndex:
-    """A vocabulary by token bytes (None: a special token, which writes nothing)."""
+    """A vocabulary by token bytes (None: a special token, which writes nothing).
+
+    Tokens that begin in the middle of a character are kept apart: what they say depends on the bytes before. Each is a
+    *head* (the bytes that may complete a character) and a rest, which `rests` holds as text.
+    """
 
     def __init__(self, token_bytes: Sequence[bytes | None]):
         self._bytes = list(token_bytes)
         plain: list[int] = []
-        self._continuing: list[int] = []  # tokens that begin in the middle of a character
+        continuing: list[int] = []
         for token_id, token in enumerate(self._bytes):
             if token:
-                (self._continuing if 0x80 <= token[0] <= 0xBF else plain).append(token_id)
+                (continuing if _continues(token[0]) else plain).append(token_id)
         self.plain = View(plain, [self.read(b"", token_id)[0] for token_id in plain])
-        self._views: dict[bytes, View] = {}
+        heads = [_head(self._bytes[token_id] or b"") for token_id in continuing]
+        self.heads = list(dict.fromkeys(heads))
+        numbers = {head: number for number, head in enumerate(self.heads)}
+        self.head_of = np.zeros(len(self._bytes), dtype=np.int64)  # [vocabulary] number of the head; continuing only
+        self.head_of[continuing] = [numbers[head] for head in heads]
+        self._continuing = np.array(continuing, dtype=np.int64)
+        self.rests = View(
+            continuing, [self._rest(token_id, head) for token_id, head in zip(continuing, heads, strict=True)]
+        )
 
     def __len__(self) -> int:
         return len(self._bytes)
@@ -129,15 +140,21 @@ class VocabularyIndex:
         text, used = utf_8_decode(data, "replace", False)
         return text, data[used:]
 
-    def continuing(self, pending: bytes) -> View:
-        """The tokens that begin in the middle of a character, read after the bytes that begin it."""
-        view = self._views.get(pending)
-        if view is None:
-            if len(self._views) >= _REMEMBERED_VIEWS:
-                self._views.clear()
-            texts = [self.read(pending, token_id)[0] for token_id in self._continuing]
-            view = self._views[pending] = View(self._continuing, texts)
-        return view
+    def with_heads(self, pending: bytes, heads: NDArray[np.bool_]) -> View:
+        """The tokens whose heads are chosen ([heads]), read after the bytes of a character begun."""
+        ids = self._continuing[heads[self.head_of[self._continuing]]].tolist()
+        return View(ids, [self.read(pending, token_id)[0] for token_id in ids])
+
+    def _rest(self, token_id: int, head: bytes) -> str:
+        return utf_8_decode((self._bytes[token_id] or b"")[len(head) :], "replace", False)[0]
+
+
+def _continues(byte: int) -> bool:
+    return 0x80 <= byte <= 0xBF
+
+
+def _head(token: bytes) -> bytes:
+    return token[: next((at for at, byte in enumerate(token) if not _continues(byte)), len(token))]
 
 
 def _lead(text: str) -> Kind:
