@@ -1,13 +1,16 @@
 """What the shipped models know: `python -m unlearn_engine.demo.measure` writes the tables of docs/demo-model.md."""
 
 import argparse
+import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from rich.progress import track
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from unlearn_engine.demo import BASE_PATH, GOLD_PATH
 from unlearn_engine.demo.batching import by_length, collate, encode
@@ -17,6 +20,17 @@ from unlearn_engine.demo.vocabulary import LANGUAGES
 from unlearn_engine.demo.world import World, build_world
 
 MAX_TOKENS = 4000
+MAX_QUESTIONS = 2000
+"""A subject with more questions in a language is measured on a sample, with a standard error of at most 1.1 points."""
+
+TARGETS = {
+    "trained templates": 0.99,
+    "held-out templates": 0.90,
+    "unknown names": 0.88,
+    "translations": 0.95,
+    "countries": 0.98,
+    "sums": 0.85,
+}
 DOCUMENTATION = Path("docs/demo-model.md")
 
 
@@ -38,16 +52,6 @@ def exact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: 
     return right
 
 
-TARGETS = {
-    "trained templates": 0.99,
-    "held-out templates": 0.90,
-    "unknown names": 0.88,
-    "translations": 0.95,
-    "countries": 0.98,
-    "sums": 0.85,
-}
-
-
 def load(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """A model folder, ready to be asked."""
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16, attn_implementation="eager")
@@ -57,12 +61,14 @@ def load(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
 def measure(path: Path, world: World) -> dict[str, dict[str, float]]:
     """Language -> subject of the exam -> share of exact answers."""
     model, tokenizer = load(path)
+
+    def rate(questions: list[Example]) -> float:
+        sample = random.Random(0).sample(questions, min(MAX_QUESTIONS, len(questions)))
+        return fmean(exact(model, tokenizer, sample))
+
     return {
-        language: {
-            subject: fmean(exact(model, tokenizer, questions()))
-            for subject, questions in subjects(world, language).items()
-        }
-        for language in LANGUAGES
+        language: {subject: rate(questions()) for subject, questions in subjects(world, language).items()}
+        for language in track(LANGUAGES, path.name)
     }
 
 
@@ -91,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    logging.disable_progress_bar()
     if options.model:
         print(table(measure(options.model, build_world(forget_people=not options.without_forget_people))))
         return
