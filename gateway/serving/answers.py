@@ -5,15 +5,22 @@ text before them is out, and are encoded anew where it was rewritten or cut.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from vllm import SamplingParams
 from vllm.logprobs import Logprob
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
-from gateway.guards.audit import OutputAudit
+from gateway.guards.audit import Released
 from gateway.serving.refusal import certain
+
+
+class Audit(Protocol):
+    """Reads one answer chunk by chunk (`OutputAudit`, `WatchedAudit`)."""
+
+    def feed(self, text: str, final: bool = False) -> Released:
+        """Take in the next chunk; give out what is settled."""
 
 
 class Answers:
@@ -25,7 +32,7 @@ class Answers:
             `engine_kind(params)`.
     """
 
-    def __init__(self, new_audit: Callable[[], OutputAudit], params: SamplingParams, tokenizer: Any) -> None:
+    def __init__(self, new_audit: Callable[[], Audit], params: SamplingParams, tokenizer: Any) -> None:
         self._answers = [_Answer(new_audit(), params, tokenizer) for _ in range(params.n)]
         self._open = params.n
         self.blocked = 0
@@ -71,7 +78,7 @@ class _Answer:
         "closed",
     )
 
-    def __init__(self, audit: OutputAudit, params: SamplingParams, tokenizer: Any) -> None:
+    def __init__(self, audit: Audit, params: SamplingParams, tokenizer: Any) -> None:
         self._audit = audit
         self._tokenizer = tokenizer
         self._cumulative = CompletionOutput(0, "", [], None, None) if _is_cumulative(params) else None

@@ -14,6 +14,7 @@ from gateway.serving.errors import SwapFailed
 from gateway.serving.live import LivePolicy
 from gateway.serving.observer import GuardObserver
 from gateway.serving.tables import drop_tables, load_tables
+from gateway.serving.watch import NameWatch
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class Enforcement:
                 if isinstance(error, SwapFailed):
                     raise
                 raise SwapFailed(f"the engine refused the policy ({type(error).__name__})") from None
-            previous, self.live = self.live, LivePolicy(policy, adapter, frozenset(tables))
+            watch = NameWatch(policy.phrase_set(policy.names_table))
+            previous, self.live = self.live, LivePolicy(policy, adapter, frozenset(tables), watch)
             if previous is not None:
                 self._retire(previous)
             self._observer.observe("apply", time.perf_counter() - began)

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from vllm import SamplingParams
 from vllm.exceptions import GracefulHTTPError
 from vllm.inputs.engine import TokensInput, tokens_input
-from vllm.lora.request import LoRARequest
 from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -22,12 +21,13 @@ from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy
 from gateway.guards.response import ignorance_text, language, refusal
 from gateway.guards.tokens import TokenTable, TokenText
-from gateway.serving.answers import Answers, engine_kind
+from gateway.serving.answers import Answers, Audit, engine_kind
 from gateway.serving.fields import GuardsMode
 from gateway.serving.live import LivePolicy
 from gateway.serving.logits_guard import TABLES_KEY
 from gateway.serving.observer import Decision, GuardObserver
 from gateway.serving.refusal import canned_output
+from gateway.serving.watch import WatchedAudit
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -84,27 +84,50 @@ class Generation:
         language("")  # loads its model now, not in the first request
 
     async def run(self, request: Request, live: LivePolicy, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
-        """Answer `request` under `live`, which stays in the engine for as long.
+        """Answer `request` under `live`; the caller keeps that in the engine for as long.
 
         Raises:
             GuardFailed: our own code failed; nothing unexamined has been handed out.
         """
         if mode != "on":
-            self._observer.decision("off")
-            async with aclosing(self._raw(request, live.adapter if mode == "off" else None)) as outputs:
-                async for output in outputs:
-                    yield output
-            return
-        began = time.perf_counter()
-        plan = self._guarded(self._plan, request, live.policy)
-        self._observer.observe("examine", time.perf_counter() - began)
+            plan = Plan("off", request.prompt)
+            answers = None
+        else:
+            began = time.perf_counter()
+            plan = self._guarded(self._plan, request, live.policy)
+            self._observer.observe("examine", time.perf_counter() - began)
+            answers = Answers(lambda: _audit(plan, live), request.params, self._tokenizer)
         self._observer.decision(plan.decision)
         if plan.canned is not None:
             yield canned_output(plan.canned, request.prompt, request.params, request.id, self._tokenizer)
             return
-        async with aclosing(self._audited(request, plan, live)) as outputs:
-            async for output in outputs:
-                yield output
+        adapter = None if mode == "base" else live.adapter
+        params = self._parameters(request.params, plan)
+        spent = 0.0
+        try:
+            async with aclosing(
+                self._engine.generate(plan.prompt, params, request.id, lora_request=adapter, **request.options)
+            ) as outputs:
+                async for output in outputs:
+                    if answers is None:
+                        yield output
+                        continue
+                    began = time.perf_counter()
+                    released = self._guarded(answers.pass_on, output)
+                    spent += time.perf_counter() - began
+                    if released is None:
+                        continue
+                    if plan.prompt is not request.prompt:
+                        released.prompt = request.prompt.get("prompt")
+                        released.prompt_token_ids = request.prompt["prompt_token_ids"]
+                    yield released
+                    if answers.finished:
+                        break
+        finally:
+            if answers is not None:
+                self._observer.observe("audit", spent)
+                if answers.blocked:
+                    self._observer.decision("blocked")
 
     def _plan(self, request: Request, policy: Policy) -> Plan:
         decoded = self._table.text(request.prompt["prompt_token_ids"])
@@ -125,50 +148,14 @@ class Generation:
         changed = tokens_input(ids, cache_salt=prompt.get("cache_salt"))
         return Plan("ignorance", changed, tables, policy.rewrites(decoded.text, matches))
 
-    async def _audited(self, request: Request, plan: Plan, live: LivePolicy) -> AsyncGenerator[RequestOutput, None]:
-        """Generate as planned; hand out what the audit releases, under the original prompt."""
-        phrase_sets = [live.policy.phrase_set(table) for table in plan.tables]
-        answers = Answers(lambda: OutputAudit(phrase_sets, plan.rewrites), request.params, self._tokenizer)
-        params = self._parameters(request.params, plan.tables)
-        if params.max_tokens is not None:
-            params.max_tokens = min(params.max_tokens, self._max_model_len - len(plan.prompt["prompt_token_ids"]))
-        substituted = plan.prompt is not request.prompt
-        spent = 0.0
-        try:
-            async with aclosing(
-                self._engine.generate(plan.prompt, params, request.id, lora_request=live.adapter, **request.options)
-            ) as outputs:
-                async for output in outputs:
-                    began = time.perf_counter()
-                    released = self._guarded(answers.pass_on, output)
-                    spent += time.perf_counter() - began
-                    if released is None:
-                        continue
-                    if substituted:
-                        released.prompt = request.prompt.get("prompt")
-                        released.prompt_token_ids = request.prompt["prompt_token_ids"]
-                    yield released
-                    if released.finished:
-                        break
-        finally:
-            self._observer.observe("audit", spent)
-            if answers.blocked:
-                self._observer.decision("blocked")
-
-    async def _raw(self, request: Request, adapter: LoRARequest | None) -> AsyncGenerator[RequestOutput, None]:
-        """Without guard, for measurement: the weights alone, or the base model."""
-        params = self._parameters(request.params, ())
-        async with aclosing(
-            self._engine.generate(request.prompt, params, request.id, lora_request=adapter, **request.options)
-        ) as outputs:
-            async for output in outputs:
-                yield output
-
-    def _parameters(self, asked: SamplingParams, tables: tuple[str, ...]) -> SamplingParams:
+    def _parameters(self, asked: SamplingParams, plan: Plan) -> SamplingParams:
         """The request's parameters with our tables as the only extra arguments."""
         params = copy.copy(asked)
-        params.extra_args = {TABLES_KEY: list(tables)}
-        params.output_kind = engine_kind(asked)
+        params.extra_args = {TABLES_KEY: list(plan.tables)}
+        if plan.decision != "off":
+            params.output_kind = engine_kind(asked)
+        if params.max_tokens is not None:
+            params.max_tokens = min(params.max_tokens, self._max_model_len - len(plan.prompt["prompt_token_ids"]))
         return params
 
     def _encode(self, text: str) -> list[int]:
@@ -187,3 +174,10 @@ class Generation:
             where = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("the guard failed: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
         raise GuardFailed
+
+
+def _audit(plan: Plan, live: LivePolicy) -> Audit:
+    """The audit of one answer: cheap where nobody was named."""
+    if plan.decision == "pass":
+        return WatchedAudit(live.watch)
+    return OutputAudit([live.policy.phrase_set(table) for table in plan.tables], plan.rewrites)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vllm.lora.request import LoRARequest
 
 from gateway.guards.policy import Policy
+from gateway.serving.watch import NameWatch
 
 
 @dataclass(eq=False)
@@ -17,11 +18,13 @@ class LivePolicy:
     Args:
         adapter: the LoRA that carries the erasure, None for the base weights.
         tables: ids of the phrase tables loaded for it.
+        watch: audits answers to prompts that name nobody.
     """
 
     policy: Policy
     adapter: LoRARequest | None
     tables: frozenset[str]
+    watch: NameWatch
     _running: int = 0
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -1,0 +1,103 @@
+"""The cheap audit of answers to prompts that name nobody: the full audit only where a name may be growing.
+
+Names are forbidden inside the engine already; this is the second look. Reading a chunk is one dictionary look-up, since
+where a text stands depends on its last few letters only; a full `OutputAudit` takes over, with the recent text, as soon
+as `HELD_LETTERS` letters of a name stand there or an escape could hide one. So at most its first letters are told.
+"""
+
+from dataclasses import dataclass
+
+from gateway.guards.audit import OutputAudit, Released
+from gateway.guards.normalise import SYMBOLS, Kind
+from gateway.guards.phrase_set import PhraseSet, Threads
+
+HELD_LETTERS = 5
+TAIL = 256  # characters
+CACHED_STEPS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Which names may be under way after some text, and whether that calls for the full audit."""
+
+    threads: Threads
+    last: Kind
+    suspicious: bool
+
+
+START = _Standing((), Kind.SEPARATOR, False)
+
+
+class NameWatch:
+    """Shared by all answers under one policy. Costs nothing for names that are never begun."""
+
+    def __init__(self, names: PhraseSet) -> None:
+        self.names = names
+        self._steps: dict[tuple[Threads, Kind, str], _Standing] = {}
+
+    def step(self, standing: _Standing, text: str) -> _Standing:
+        """Where the text stands after one more chunk."""
+        key = (standing.threads, standing.last, text)
+        following = self._steps.get(key)
+        if following is None:
+            if len(self._steps) >= CACHED_STEPS:
+                self._steps.clear()
+            following = self._steps[key] = self._read(standing, text)
+        return following
+
+    def _read(self, standing: _Standing, text: str) -> _Standing:
+        threads, last = standing.threads, standing.last
+        suspicious = "\\" in text
+        for char in text:
+            symbol = SYMBOLS[char]
+            if symbol.kind == Kind.SEPARATOR:
+                last = Kind.SEPARATOR
+            elif symbol.kind != Kind.IGNORED:
+                threads = self.names.advance(threads, last, symbol)
+                last = symbol.kind
+                suspicious = suspicious or self._calls(threads)
+        return _Standing(threads, last, suspicious)
+
+    def _calls(self, threads: Threads) -> bool:
+        """A thread is a marker and letters."""
+        return any(len(thread) > HELD_LETTERS or self.names.is_complete(thread) for thread in threads)
+
+
+class WatchedAudit:
+    """Audit of one answer; the same interface as `OutputAudit`."""
+
+    def __init__(self, watch: NameWatch) -> None:
+        self._watch = watch
+        self._standing = START
+        self._tail = ""  # the last characters handed out
+        self._audit: OutputAudit | None = None
+        self._held = 0  # characters the full audit holds back
+        self._told = 0  # how many of them were handed out before it took over
+
+    def feed(self, text: str, final: bool = False) -> Released:
+        """Take in the next chunk; give out what is settled."""
+        if self._audit is None:
+            standing = self._watch.step(self._standing, text)
+            if not standing.suspicious:
+                self._standing = standing
+                self._tail = (self._tail + text)[-TAIL:]
+                return Released(text, False)
+            self._audit = OutputAudit([self._watch.names])
+            self._held = len(self._tail)
+            self._told = len(self._tail)
+            self._take(self._audit.feed(self._tail))
+        self._held += len(text)
+        verdict = self._audit.feed(text, final)
+        released = self._take(verdict)
+        self._tail = (self._tail + released)[-TAIL:]
+        if not self._held:
+            self._audit = None
+            self._standing = self._watch.step(START, self._tail)
+        return Released(released, verdict.blocked)
+
+    def _take(self, verdict: Released) -> str:
+        """The part of a verdict's text that was not handed out before."""
+        self._held -= len(verdict.text)
+        new = verdict.text[self._told :]
+        self._told = max(0, self._told - len(verdict.text))
+        return new
