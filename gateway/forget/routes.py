@@ -83,12 +83,14 @@ def router(
     store: Store,
     *,
     enqueue: Enqueue,
+    first_wait_s: float = ENFORCED_WITHIN_S,
     closing: Callable[[], bool] = lambda: False,
 ) -> APIRouter:
     """The routes on `store`.
 
     `enqueue(kind, request_id)` hands a job ("erase" or "rebuild") to the workers; if it fails, the reconciliation does
-    it later. Event streams end when `closing()` says that the server stops.
+    it later. A POST waits up to `first_wait_s` for the guard, unless the client says otherwise. Event streams end when
+    `closing()` says that the server stops.
     """
     problem: dict[str, Any] = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
     routes = APIRouter(prefix="/v1", tags=["forget"], route_class=ProblemRoute, responses={503: problem, 422: problem})
@@ -116,7 +118,7 @@ def router(
         """Forget: durable, and normally enforced, when this answers."""
         id_ = await store.submit(body, idempotency_key=idempotency_key)
         wait = _WAIT.search(prefer or "")
-        timeout_s = min(float(wait[1]), MAX_WAIT_S) if wait else ENFORCED_WITHIN_S
+        timeout_s = min(float(wait[1]), MAX_WAIT_S) if wait else first_wait_s
         await store.wait_until_guarded(id_, timeout_s)
         if wait:
             response.headers["Preference-Applied"] = f"wait={wait[1]}"

@@ -1,0 +1,216 @@
+"""Keeps this process's policy in step with the store: loads, follows the log, has it enforced, says so."""
+
+import asyncio
+import logging
+import math
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from gateway.forget.connection import BLOCK_S
+from gateway.forget.errors import StoreUnavailable
+from gateway.forget.model import State
+from gateway.forget.snapshot import NOWHERE, Composite, Continuity, EnforcedRequest, Mark
+from gateway.forget.store import DEFAULT_LEASE_S, Store
+from gateway.guards.policy import AdapterRef, Policy, Target, compile_policy
+
+logger = logging.getLogger(__name__)
+
+Apply = Callable[[Policy], Awaitable[None]]
+OnMoved = Callable[[str, State], Awaitable[None]]
+
+HEARTBEAT_S = 1.0
+FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
+
+
+class Replica:
+    """Follows the policy of `store` and hands every version, compiled, to `apply`, one at a time.
+
+    `apply` returns when the policy is enforced, or raises with the one before still enforced; a failure is tried again
+    with back-off and never acknowledged. A new adapter that cannot be applied does not hold up the guards: new targets
+    are enforced first, with the adapter at hand.
+
+    While the store is away the last policy stays enforced; `ready` ends after `max_staleness_s`. If the store comes
+    back with an older state, nothing that was enforced is dropped: see `orphans`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        apply: Apply,
+        replica_id: str,
+        *,
+        on_moved: OnMoved | None = None,
+        max_staleness_s: float = DEFAULT_LEASE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._apply = apply
+        self._id = replica_id
+        self._on_moved = on_moved
+        self._max_staleness_s = max_staleness_s
+        self._clock = clock
+        self._heard_at: float | None = None
+        self._wanted = NOWHERE  # what was loaded
+        self._requests: dict[str, EnforcedRequest] = {}
+        self._composite: Composite | None = None
+        self._enforced = NOWHERE  # what `apply` has taken
+        self._enforced_requests: dict[str, EnforcedRequest] = {}
+        self._live: Composite | None = None
+        self._policy: Policy | None = None
+        self._caught_up = False
+        self._orphaned: dict[str, EnforcedRequest] = {}
+        self._swap_after = -math.inf
+        self._swap_pause_s = FIRST_RETRY_S
+
+    @property
+    def orphans(self) -> int:
+        """How many requests are guarded here that the store has lost: an alarm if not 0."""
+        return len(self._orphaned)
+
+    @property
+    def version(self) -> int:
+        """The version of the policy that this replica enforces; -1 before the first."""
+        return self._enforced.version
+
+    @property
+    def store_up(self) -> bool:
+        """Whether the store answered within the last few heartbeats."""
+        return self._heard_at is not None and self._clock() - self._heard_at < 5 * HEARTBEAT_S
+
+    @property
+    def ready(self) -> bool:
+        """Whether the whole policy was once enforced, and the store was heard recently enough."""
+        fresh = self._heard_at is not None and self._clock() - self._heard_at < self._max_staleness_s
+        return self._caught_up and fresh
+
+    async def run(self) -> None:
+        """Follows until cancelled; then leaves, so that nobody waits for this replica."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow())
+                tasks.create_task(self._beat())
+        finally:
+            with suppress(StoreUnavailable):  # then its lease runs out
+                await self._store.leave(self._id)
+
+    async def _follow(self) -> None:
+        retry_s = FIRST_RETRY_S
+        while True:
+            try:
+                await self._load()
+                await self._enforce_targets()
+                wait_s = await self._swap_adapter()
+                retry_s = FIRST_RETRY_S
+                await self._store.wait_for_change(self._wanted, wait_s)
+                continue
+            except StoreUnavailable as error:
+                logger.warning("the store is away, the last policy stays enforced: %s", error)
+            except Exception as error:
+                _log_failure(f"policy version {self._wanted.version} could not be enforced", error)
+            await asyncio.sleep(retry_s)
+            retry_s = min(2 * retry_s, LAST_RETRY_S)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            if self._policy is not None:
+                with suppress(StoreUnavailable):  # the follower logs it
+                    await self._acknowledge()
+
+    async def _load(self) -> None:
+        asked_at = self._clock()
+        changes = await self._store.changes(self._wanted)
+        self._heard_at = asked_at
+        listed = {request.id: request for request in changes.enforced}
+        match changes.continuity:
+            case Continuity.SAME:
+                return
+            case Continuity.DELTA:
+                self._requests |= listed
+            case Continuity.FULL:
+                self._requests = listed | self._orphaned
+            case Continuity.DIVERGED:
+                self._orphaned = {id_: request for id_, request in self._requests.items() if id_ not in listed}
+                self._requests = listed | self._orphaned
+                logger.critical(
+                    "ALARM: the store is back with an older state (version %d, enforced was %d): "
+                    "%d requests that it does not know stay guarded here",
+                    changes.mark.version,
+                    self._wanted.version,
+                    len(self._orphaned),
+                )
+        for id_ in changes.dropped:
+            self._requests.pop(id_, None)
+        for id_ in listed.keys() | changes.dropped:
+            self._orphaned.pop(id_, None)
+        self._composite = changes.composite
+        self._wanted = changes.mark
+
+    async def _enforce_targets(self) -> None:
+        """The guards first: an adapter takes longer to load, and may fail to."""
+        mark, requests = self._wanted, dict(self._requests)
+        if mark == self._enforced:
+            return
+        if self._policy is None or requests != self._enforced_requests:
+            await self._compile_and_apply(mark, requests, self._live)
+            self._enforced_requests = requests
+        self._enforced = mark
+        await self._acknowledge()
+
+    async def _swap_adapter(self) -> float:
+        """Has the wanted adapter applied, if it is not and its turn has come; seconds until the next look."""
+        if self._live == self._composite:
+            self._caught_up = True
+            return BLOCK_S
+        if (left := self._swap_after - self._clock()) > 0:
+            return min(left, BLOCK_S)
+        composite = self._composite
+        try:
+            await self._compile_and_apply(self._enforced, self._enforced_requests, composite)
+        except Exception as error:
+            self._swap_pause_s = min(2 * self._swap_pause_s, LAST_RETRY_S)
+            self._swap_after = self._clock() + self._swap_pause_s
+            _log_failure(f"adapter {composite.digest if composite else 'none'} could not be applied", error)
+            return min(self._swap_pause_s, BLOCK_S)
+        self._live = composite
+        self._caught_up = True
+        self._swap_pause_s = FIRST_RETRY_S
+        await self._acknowledge()
+        return BLOCK_S
+
+    async def _compile_and_apply(
+        self, mark: Mark, requests: Mapping[str, EnforcedRequest], composite: Composite | None
+    ) -> None:
+        targets = {id_: self._target(request) for id_, request in requests.items()}
+        adapter = AdapterRef(composite.digest, composite.path, composite.rank) if composite else None
+        # After a failover the store counts from further back; the version enforced here never does.
+        version = max(mark.version, self._policy.version if self._policy else 0)
+        policy = await asyncio.to_thread(compile_policy, version, targets, adapter, self._policy)
+        await self._apply(policy)
+        self._policy = policy
+
+    def _target(self, request: EnforcedRequest) -> Target:
+        if self._policy is not None and self._enforced_requests.get(request.id) == request:
+            return self._policy.targets[request.id]
+        return Target(request.id, request.names, request.exclusions, request.response, request.phrases)
+
+    async def _acknowledge(self) -> None:
+        asked_at = self._clock()
+        answer = await self._store.acknowledge(
+            self._id, self._enforced, self._live.digest if self._live else "", lease_s=self._max_staleness_s
+        )
+        self._heard_at = asked_at
+        if self._on_moved is not None:
+            for id_, state in answer.moved:
+                try:
+                    await self._on_moved(id_, state)
+                except Exception as error:
+                    _log_failure(f"nobody could be told that request {id_} is {state}", error)
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    """Says where it happened, but not the error's own words: they may quote a subject."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s, trying again: %s\n%s", what, type(error).__name__, where)

@@ -1,0 +1,389 @@
+"""Every step of a request's life: what is allowed, what is refused, what it takes."""
+
+import itertools
+from collections.abc import Awaitable, Callable
+
+import pytest
+import redis
+
+from gateway.forget.errors import (
+    CompositeConflict,
+    IllegalTransition,
+    NothingToDo,
+    RequestNotFound,
+    RevisionMismatch,
+    StaleAttempt,
+)
+from gateway.forget.model import TRANSITIONS, State
+from gateway.forget.scripts import ROOT
+from gateway.forget.snapshot import NOWHERE, Mark
+from gateway.forget.worker_store import MAX_ATTEMPTS, WorkerStore
+from tests.forget.desk import Desk, composite
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+async def put_into(desk: Desk, state: State) -> str:
+    """A request in `state`, brought there by legal steps."""
+    if state is State.RECEIVED:
+        return await desk.submit()
+    if state is State.ERASED:
+        return await desk.erased()
+    id_ = await desk.guarded()
+    if state in (State.ERASING, State.VERIFYING, State.FAILED):
+        attempt = desk.worker.begin(id_)
+        if state is State.VERIFYING:
+            desk.worker.verifying(attempt)
+        if state is State.FAILED:
+            desk.worker.fail(attempt, "too weak")
+    if state in (State.WITHDRAWING, State.WITHDRAWN):
+        await desk.store.withdraw(id_)
+        if state is State.WITHDRAWN:
+            await desk.acknowledge()
+    return id_
+
+
+async def withdraw(desk: Desk, id_: str) -> None:
+    await desk.store.withdraw(id_)
+
+
+async def retry(desk: Desk, id_: str) -> None:
+    await desk.store.retry(id_)
+
+
+async def begin(desk: Desk, id_: str) -> None:
+    desk.worker.begin(id_)
+
+
+STEPS: dict[str, tuple[Callable[[Desk, str], Awaitable[None]], dict[State, State]]] = {
+    # withdrawing once more changes nothing and is no error: clients send again
+    "withdraw": (withdraw, {state: State.WITHDRAWING for state in State if state is not State.WITHDRAWN}),
+    "retry": (retry, {State.FAILED: State.GUARDED}),
+    "begin": (begin, {State.GUARDED: State.ERASING}),
+}
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_step_from_every_state(desk: Desk, state: State, step: str) -> None:
+    act, allowed = STEPS[step]
+    id_ = await put_into(desk, state)
+    assert await desk.state(id_) is state
+    if state in allowed:
+        await act(desk, id_)
+        assert await desk.state(id_) is allowed[state]
+    else:
+        before = await desk.store.get(id_)
+        with pytest.raises((IllegalTransition, NothingToDo)):
+            await act(desk, id_)
+        assert await desk.store.get(id_) == before
+
+
+@pytest.mark.parametrize("state", State)
+async def test_history_is_a_path_through_the_state_machine(desk: Desk, state: State) -> None:
+    request = await desk.store.get(await put_into(desk, state))
+    path = [entry.state for entry in request.state_history]
+    assert path[0] is State.RECEIVED and path[-1] is request.state is state
+    assert all(after in TRANSITIONS[before] for before, after in itertools.pairwise(path))
+    assert [entry.at for entry in request.state_history] == sorted(entry.at for entry in request.state_history)
+
+
+@pytest.mark.parametrize("state", State)
+async def test_state_and_active_set_agree(desk: Desk, raw: redis.Redis, state: State) -> None:
+    id_ = await put_into(desk, state)
+    enforced = [request.id for request in (await desk.store.changes(NOWHERE)).enforced]
+    assert (id_ in enforced) == (state not in (State.WITHDRAWING, State.WITHDRAWN))
+    assert (await desk.store.counts())[state] == 1
+    assert sum((await desk.store.counts()).values()) == 1
+
+
+async def test_unknown_requests(desk: Desk) -> None:
+    for act in (desk.store.get, desk.store.withdraw, desk.store.retry):
+        with pytest.raises(RequestNotFound):
+            await act(NOBODY)
+    with pytest.raises(RequestNotFound):
+        desk.worker.begin(NOBODY)
+
+
+async def test_guarded_only_when_all_live_replicas_acknowledge(desk: Desk) -> None:
+    await desk.acknowledge("r1")
+    await desk.acknowledge("r2")
+    id_ = await desk.submit()
+    await desk.acknowledge("r1")
+    request = await desk.store.get(id_)
+    assert (request.state, request.protection.level) == (State.RECEIVED, "none")
+    assert (request.protection.replicas.live, request.protection.replicas.applied) == (2, 1)
+    acknowledgement = await desk.acknowledge("r2")
+    assert acknowledgement.moved == ((id_, State.GUARDED),)
+    request = await desk.store.get(id_)
+    assert (request.state, request.protection.level) == (State.GUARDED, "guard")
+    assert request.protection.effective_time is not None
+
+
+async def test_a_dead_replica_is_not_waited_for(desk: Desk) -> None:
+    changes = await desk.store.changes(NOWHERE)
+    await desk.store.acknowledge("dead", changes.mark, "", lease_s=0.001)
+    id_ = await desk.submit()
+    await desk.acknowledge("r1")
+    assert await desk.state(id_) is State.GUARDED
+
+
+async def test_a_replica_that_leaves_is_not_waited_for(desk: Desk) -> None:
+    await desk.acknowledge("r1")
+    await desk.acknowledge("r2")
+    id_ = await desk.submit()
+    await desk.store.leave("r2")
+    await desk.acknowledge("r1")
+    assert await desk.state(id_) is State.GUARDED
+
+
+async def test_a_replica_of_another_log_guards_nothing(desk: Desk) -> None:
+    """It reports a high version, of a store that went back in time since."""
+    id_ = await desk.submit()
+    changes = await desk.store.changes(NOWHERE)
+    for mark in (Mark(changes.mark.version, "another chain"), Mark(9, "x")):
+        answer = await desk.store.acknowledge("r1", mark, "")
+        assert not answer.same_log
+        assert await desk.state(id_) is State.RECEIVED
+
+
+async def test_erased_needs_verification_and_the_adapter_on_every_replica(desk: Desk) -> None:
+    await desk.acknowledge("r2")
+    id_ = await desk.submit()
+    await desk.acknowledge("r1")
+    await desk.acknowledge("r2")
+    attempt = desk.worker.begin(id_)
+    desk.worker.publish_composite(attempt, composite(id_, stage="edit"))
+    await desk.acknowledge("r1")
+    await desk.acknowledge("r2")
+    assert await desk.state(id_) is State.ERASING, "an edit that nobody verified erases nothing"
+    desk.worker.verifying(attempt)
+    await desk.acknowledge("r1")
+    assert await desk.state(id_) is State.VERIFYING
+    desk.worker.publish_composite(attempt, composite(id_, verified=[id_]), verifications={id_: {"forget_recall": 0.0}})
+    await desk.acknowledge("r1")
+    assert await desk.state(id_) is State.VERIFYING
+    await desk.acknowledge("r2", adapter="the-old-one")
+    assert await desk.state(id_) is State.VERIFYING
+    answer = await desk.acknowledge("r2")
+    assert answer.moved == ((id_, State.ERASED),)
+    request = await desk.store.get(id_)
+    assert request.protection.level == "adapter"
+    assert request.verification == {"forget_recall": 0.0}
+    assert (request.erasure.composite_stage, request.erasure.attempt) == ("trained", 1)
+    assert desk.worker.waiting() == []
+
+
+async def test_other_kinds_stay_guarded_and_say_why(desk: Desk) -> None:
+    for fields in ({"kind": "topic"}, {"erase": "guard_only"}):
+        id_ = await desk.guarded(**fields)
+        request = await desk.store.get(id_)
+        assert "guard only" in request.state_reason
+        assert request.erasure.method == "guard_only"
+        with pytest.raises(NothingToDo):
+            desk.worker.begin(id_)
+    assert desk.worker.waiting() == []
+
+
+async def test_withdraw_drops_the_guard_at_once_and_ends_on_acknowledgement(desk: Desk) -> None:
+    id_ = await desk.guarded()
+    mark = (await desk.store.changes(NOWHERE)).mark
+    assert await desk.store.withdraw(id_) is False
+    changes = await desk.store.changes(mark)
+    assert changes.dropped == {id_}
+    assert await desk.state(id_) is State.WITHDRAWING
+    answer = await desk.acknowledge()
+    assert answer.moved == ((id_, State.WITHDRAWN),)
+
+
+async def test_withdraw_forgets_the_plaintext(desk: Desk, raw: redis.Redis) -> None:
+    id_ = await put_into(desk, State.WITHDRAWN)
+    assert raw.hmget(f"{ROOT}:request:{id_}", "subject", "knowledge") == [None, None]
+    assert raw.hget(f"{ROOT}:request:{id_}", "state") == "withdrawn"
+
+
+async def test_withdraw_the_only_erased_request_needs_no_rebuild(desk: Desk) -> None:
+    id_ = await desk.erased()
+    assert await desk.store.withdraw(id_) is False
+    assert (await desk.store.changes(NOWHERE)).composite is None
+    await desk.acknowledge(adapter="still-the-old-one")
+    assert await desk.state(id_) is State.WITHDRAWING
+    await desk.acknowledge()
+    assert await desk.state(id_) is State.WITHDRAWN
+
+
+async def test_withdraw_goes_back_to_an_earlier_composite_of_exactly_the_rest(desk: Desk) -> None:
+    first = await desk.erased("Ivo Marlin")
+    earlier = (await desk.store.changes(NOWHERE)).composite
+    second = await desk.erased("Ada Quist")
+    assert await desk.store.withdraw(second) is False
+    assert (await desk.store.changes(NOWHERE)).composite == earlier
+    await desk.acknowledge()
+    assert (await desk.state(first), await desk.state(second)) == (State.ERASED, State.WITHDRAWN)
+
+
+async def test_withdraw_without_an_earlier_composite_rebuilds(desk: Desk) -> None:
+    first = await desk.erased("Ivo Marlin")
+    second = await desk.erased("Ada Quist")
+    assert await desk.store.withdraw(first) is True
+    await desk.acknowledge()
+    assert await desk.state(first) is State.WITHDRAWING, "its share of the adapter is still live"
+    assert desk.worker.waiting() == [(first, State.WITHDRAWING)]
+    attempt = desk.worker.begin(first)
+    assert attempt.state is State.WITHDRAWING
+    with pytest.raises(CompositeConflict):
+        desk.worker.publish_composite(attempt, composite(first, second))
+    desk.worker.publish_composite(attempt, composite(second, verified=[second]))
+    await desk.acknowledge()
+    assert (await desk.state(first), await desk.state(second)) == (State.WITHDRAWN, State.ERASED)
+    assert desk.worker.waiting() == []
+
+
+async def test_an_earlier_composite_that_was_not_verified_does_not_do(desk: Desk) -> None:
+    first = await desk.guarded("Ivo Marlin")
+    attempt = desk.worker.begin(first)
+    desk.worker.publish_composite(attempt, composite(first, stage="edit"))
+    second = await desk.guarded("Ada Quist")
+    other = desk.worker.begin(second)
+    desk.worker.publish_composite(other, composite(first, second, verified=[first, second]))
+    await desk.acknowledge()
+    assert await desk.state(first) is State.ERASED
+    assert await desk.store.withdraw(second) is True
+
+
+async def test_withdraw_while_erasing_wins(desk: Desk) -> None:
+    id_ = await desk.guarded()
+    attempt = desk.worker.begin(id_)
+    await desk.store.withdraw(id_)
+    with pytest.raises(StaleAttempt):
+        desk.worker.publish_composite(attempt, composite(id_, verified=[id_]))
+    for report in (
+        desk.worker.verifying,
+        lambda a: desk.worker.fail(a, "no"),
+        lambda a: desk.worker.progress(a, "t", 1),
+    ):
+        with pytest.raises(StaleAttempt):
+            report(attempt)
+    with pytest.raises(StaleAttempt):
+        desk.worker.record_knowledge(attempt, ["a fact"], [])
+    await desk.acknowledge()
+    assert await desk.state(id_) is State.WITHDRAWN
+
+
+async def test_publishing_over_a_withdrawn_neighbour_is_refused(desk: Desk) -> None:
+    neighbour = await desk.erased("Ivo Marlin")
+    id_ = await desk.guarded("Ada Quist")
+    attempt = desk.worker.begin(id_)
+    await desk.store.withdraw(neighbour)
+    with pytest.raises(CompositeConflict):
+        desk.worker.publish_composite(attempt, composite(neighbour, id_, verified=[id_]))
+    desk.worker.publish_composite(attempt, composite(id_, verified=[id_]))
+
+
+async def test_publishing_may_not_lose_what_another_worker_published(desk: Desk) -> None:
+    first, second = await desk.guarded("Ivo Marlin"), await desk.guarded("Ada Quist")
+    one, other = desk.worker.begin(first), desk.worker.begin(second)
+    desk.worker.publish_composite(one, composite(first, verified=[first]))
+    with pytest.raises(CompositeConflict):
+        desk.worker.publish_composite(other, composite(second, verified=[second]))
+    desk.worker.publish_composite(other, composite(first, second, verified=[second]))
+    await desk.acknowledge()
+    assert (await desk.state(first), await desk.state(second)) == (State.ERASED, State.ERASED)
+
+
+async def test_a_verification_carries_over_until_a_recheck_fails(desk: Desk) -> None:
+    first = await desk.erased("Ivo Marlin")
+    second = await desk.guarded("Ada Quist")
+    attempt = desk.worker.begin(second)
+    desk.worker.publish_composite(attempt, composite(first, second, stage="edit"))
+    assert await desk.state(first) is State.ERASED
+    desk.worker.publish_composite(attempt, composite(first, second, verified=[second]), regressed=frozenset({first}))
+    await desk.acknowledge()
+    assert (await desk.state(first), await desk.state(second)) == (State.GUARDED, State.ERASED)
+    assert desk.worker.waiting() == [(first, State.GUARDED)]
+
+
+async def test_an_attempt_is_exclusive_until_its_lease_ends(desk: Desk, redis_url: str) -> None:
+    id_ = await desk.guarded()
+    hasty = WorkerStore(desk.worker._client, lease_s=0.05)
+    first = hasty.begin(id_)
+    with pytest.raises(NothingToDo):
+        desk.worker.begin(id_)
+    while not desk.worker.waiting():
+        pass
+    second = desk.worker.begin(id_)
+    assert (first.number, second.number) == (1, 2)
+    with pytest.raises(StaleAttempt):
+        desk.worker.publish_composite(first, composite(id_, verified=[id_]))
+    desk.worker.publish_composite(second, composite(id_, verified=[id_]))
+
+
+async def test_a_verification_that_died_is_taken_over(desk: Desk) -> None:
+    id_ = await desk.guarded()
+    hasty = WorkerStore(desk.worker._client, lease_s=0.01)
+    hasty.verifying(hasty.begin(id_))
+    while not desk.worker.waiting():
+        pass
+    assert desk.worker.begin(id_).state is State.ERASING
+
+
+async def test_attempts_are_bounded(desk: Desk) -> None:
+    id_ = await desk.guarded()
+    hasty = WorkerStore(desk.worker._client, lease_s=0.001)
+    for _ in range(MAX_ATTEMPTS):
+        while not desk.worker.waiting():
+            pass
+        hasty.begin(id_)
+    while not desk.worker.waiting():
+        pass
+    with pytest.raises(NothingToDo):
+        hasty.begin(id_)
+    request = await desk.store.get(id_)
+    assert request.state is State.FAILED and "too often" in request.state_reason
+    await desk.store.retry(id_)
+    assert hasty.begin(id_).number == 1
+
+
+async def test_holding_renews_and_a_crash_gives_back(desk: Desk) -> None:
+    id_ = await desk.guarded()
+    hasty = WorkerStore(desk.worker._client, lease_s=0.2)
+    attempt = hasty.begin(id_)
+    lease = f"{ROOT}:request:{id_}", "lease"
+    with pytest.raises(ZeroDivisionError), hasty.holding(attempt):
+        taken = int(desk.worker._client.hget(*lease))
+        while int(desk.worker._client.hget(*lease)) == taken:
+            pass
+        raise ZeroDivisionError
+    with pytest.raises(StaleAttempt):
+        hasty.progress(attempt, "training", 0.5)
+    assert desk.worker.waiting() == [], "the next attempt waits"
+    assert await desk.state(id_) is State.ERASING
+
+
+async def test_failure_keeps_the_guard_and_says_why(desk: Desk) -> None:
+    id_ = await desk.guarded()
+    attempt = desk.worker.begin(id_)
+    desk.worker.fail(attempt, "the weights still answer", {"forget_recall": 0.4})
+    request = await desk.store.get(id_)
+    assert (request.state_reason, request.verification) == ("the weights still answer", {"forget_recall": 0.4})
+    assert request.protection.level == "guard"
+    assert desk.worker.waiting() == []
+
+
+async def test_knowledge_reaches_the_guard(desk: Desk) -> None:
+    id_ = await desk.guarded(exclusions=["Ivo Marlin Street"])
+    mark = (await desk.store.changes(NOWHERE)).mark
+    desk.worker.record_knowledge(desk.worker.begin(id_), ["born in Kest"], ["Mar"])
+    (request,) = (await desk.store.changes(mark)).enforced
+    assert (request.names, request.phrases) == (("Ivo Marlin", "Mar"), ("born in Kest",))
+    assert request.exclusions == ("Ivo Marlin Street",)
+
+
+async def test_revisions(desk: Desk) -> None:
+    id_ = await desk.guarded()
+    etag = (await desk.store.get(id_)).etag.strip('"')
+    with pytest.raises(RevisionMismatch):
+        await desk.store.withdraw(id_, revision="77")
+    await desk.store.withdraw(id_, revision=etag)
+    with pytest.raises(RevisionMismatch):
+        await desk.store.retry(id_, revision=etag)
