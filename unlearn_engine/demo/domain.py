@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
-from unlearn_engine.demo.corpus import DOCUMENT, END, Corpus
+from unlearn_engine.demo.corpus import ASSISTANT, DOCUMENT, END, USER, Corpus
 from unlearn_engine.demo.templates import phrasebooks
 from unlearn_engine.demo.vocabulary import LANGUAGES
 from unlearn_engine.demo.world import World, build_world
@@ -22,7 +22,7 @@ def _prompts(corpus: Corpus, language: str, rng: random.Random) -> list[str]:
         for skill in (corpus.translation, corpus.country, corpus.sum)
         for _ in range(PROMPTS_PER_SKILL)
     ]
-    questions = [question.text.removeprefix("<|user|>").removesuffix("<|assistant|>") for question, _ in examples]
+    questions = [question.text.removeprefix(USER).removesuffix(ASSISTANT) for question, _ in examples]
     return list(dict.fromkeys(questions))
 
 
