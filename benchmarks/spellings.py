@@ -110,8 +110,11 @@ _LATIN: dict[str, Callable[[str], str]] = {
 def spellings(name: str, languages: Sequence[str] = tuple(QUESTIONS)) -> list[tuple[str, str, str]]:
     """(language, kind, question) for every way to write the name; Latin names of two words have the most."""
     kinds = _ANY_SCRIPT | (_LATIN if name.isascii() and len(name.split()) > 1 else {})
+    written: dict[str, str] = {}  # by the result: some ways do not change some names
+    for kind, write in kinds.items():
+        written.setdefault(write(name), kind)
     return [
-        (language, kind, QUESTIONS[language].format(name=write(name)))
+        (language, kind, QUESTIONS[language].format(name=way))
         for language in languages
-        for kind, write in kinds.items()
+        for way, kind in written.items()
     ]

@@ -116,10 +116,10 @@ class OutputAudit:
         while at < len(self._held):
             char, end = self._held[at], at + 1
             if char == "\\":
+                if not final and _ESCAPE_BEGUN.fullmatch(self._held, at):
+                    return
                 if escape := _ESCAPE.match(self._held, at):
                     char, end = _unescape(escape), escape.end()
-                elif not final and _ESCAPE_BEGUN.fullmatch(self._held, at):
-                    return
             self._read = self._released + end
             yield char, self._released + at, self._read
             at = end
@@ -157,23 +157,24 @@ class OutputAudit:
             limit = min((start for track in self._tracks() for start in track.starts()), default=self._read)
         longer = min(self._rewritten.starts(), default=self._read)
         pieces: list[str] = []
+        at = self._released
         for found in sorted(self._to_rewrite, key=lambda ended: (ended.start, -ended.end)):
-            if found.start < self._released:  # inside one rewritten before
+            if found.start < at:  # inside one rewritten before
                 continue
             if found.end > limit or longer <= found.start:
                 limit = limit if self._blocked_at is not None else min(limit, found.start)
                 break
-            pieces.append(self._take(found.start))
-            pieces.append(_in_case_of(self._take(found.end), self._written[found.thread]))
-        pieces.append(self._take(limit))
-        self._to_rewrite = [found for found in self._to_rewrite if found.start >= self._released]
+            pieces.append(self._text(at, found.start))
+            pieces.append(_in_case_of(self._text(found.start, found.end), self._written[found.thread]))
+            at = found.end
+        pieces.append(self._text(at, limit))
+        self._held = self._held[limit - self._released :]
+        self._released = limit
+        self._to_rewrite = [found for found in self._to_rewrite if found.start >= limit]
         return "".join(pieces)
 
-    def _take(self, end: int) -> str:
-        length = end - self._released
-        taken, self._held = self._held[:length], self._held[length:]
-        self._released = end
-        return taken
+    def _text(self, start: int, end: int) -> str:
+        return self._held[start - self._released : end - self._released]
 
 
 def _unescape(escape: re.Match[str]) -> str:

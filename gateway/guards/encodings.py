@@ -23,12 +23,12 @@ _LOCAL = re.compile(
     r"""[%&\\U\U000E0020-\U000E007E](?:
       (?P<percent>(?<=%)[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*+)
     | (?P<html>(?<=&)\#?[0-9A-Za-z]{1,31};)
-    | (?P<code>(?<=\\)(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})|(?<=U)\+[0-9A-Fa-f]{4,6}[ ]?)
+    | (?P<code>(?<=\\)(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})|(?<=U)\+[0-9A-Fa-f]{4,6})
     | (?P<tags>(?<=[\U000E0020-\U000E007E])[\U000E0020-\U000E007E]*+))""",
     re.VERBOSE,
 )
 _CODE = re.compile(r"[0-9A-Fa-f]+")
-_HEX = re.compile(r"(?:(?:0x)?[0-9A-Fa-f]{2}[ ,:-]{0,2}+){4,}+")
+_HEX = re.compile(r"(?:0x)?[0-9A-Fa-f]{2}(?:[ ,:-]{0,2}+(?:0x)?[0-9A-Fa-f]{2}){3,}+")
 _HEX_NOISE = re.compile(r"0x|[ ,:-]")
 _LEAST_HEX_CHARS = 8
 _LEAST_BASE64_CHARS = 6

@@ -222,7 +222,7 @@ class NameMatcher:
             matches += self._find_in(view.text, view)
         kept: list[Match] = []
         reach: dict[str, int] = {}
-        for match in sorted(matches, key=lambda m: (m.start, -m.end, m.decoded)):
+        for match in sorted(matches, key=lambda m: (m.start, -m.end, m.decoded, m.target)):
             if match.end > reach.get(match.target, -1):
                 reach[match.target] = match.end
                 kept.append(match)
@@ -289,9 +289,7 @@ def _is_misspelling(written: str, name: Spelling) -> bool:
     if len(written) > len(letters):
         doubled = at > 0 and written[at] == written[at - 1]
         return doubled or not (at == 0 or at == len(letters) or at in name.word_starts)
-    if len(written) < len(letters):
-        return not begins
-    swapped = sorted(written) == sorted(letters)
+    swapped = len(written) == len(letters) and sorted(written) == sorted(letters)
     return not begins and (swapped or not ends)
 
 

@@ -304,13 +304,12 @@ def fold_lookalike(text: str) -> Folded | None:
     codes = codes_of(text)
     kinds = _TABLE.kinds_of(codes)
     small = np.minimum(codes, 0x2FFF)
-    swap = (codes < 0x2FFF) & (table[small] != small)
+    followed = np.append(kinds[1:] >= Kind.LOWER, False)[: len(codes)]
+    swap = (codes < 0x2FFF) & (table[small] != small) & (followed | ~signs[small])
     letters = (kinds == Kind.LOWER) | (kinds == Kind.UPPER)
     capital_i = letters[:-1] & (kinds[:-1] == Kind.LOWER) & (codes[1:] == ord("I"))
     if not (capital_i | (swap[:-1] & letters[1:]) | (letters[:-1] & swap[1:])).any():
         return None
-    followed = np.append(kinds[1:] >= Kind.LOWER, False)
-    swap &= ~signs[small] | followed
     seen = np.where(swap, table[small], codes)
     folded = _fold_codes(seen, _TABLE.kinds_of(seen))
     genuine = ~(swap & (codes < 128))[folded.starts]

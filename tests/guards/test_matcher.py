@@ -1,0 +1,191 @@
+"""Names found however they are written; other people, and ordinary text, left alone."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.spellings import spellings
+from gateway.guards.matcher import NameMatcher
+from gateway.guards.normalise import BARRIER
+
+NAMES = [
+    "Rabo Kelrin",
+    "Vokra Simo",
+    "Theo Ngala",
+    "Anna Smith",
+    "Ana Martin",
+    "王小明",
+    "라보 켈린",
+    "Мария Петрова",
+    "José Müller",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_spelling_is_found_where_it_is(name: str) -> None:
+    matcher = NameMatcher({"one": [name]})
+    table = spellings(name)
+    missed = [(language, kind) for language, kind, question in table if not matcher.find(question)]
+    assert missed == []
+    for language, kind, question in table:
+        found = matcher.find(question)
+        assert all(match.target == "one" for match in found), (language, kind)
+        assert len(found) == 1, (language, kind, found)
+
+
+def test_the_table_is_large_enough() -> None:
+    table = spellings("Rabo Kelrin")
+    assert len(table) >= 200
+    assert len({language for language, _, _ in table}) == 6
+    assert len({question for _, _, question in table}) == len(table)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rabo lives here; Kelrin lives there.",
+        "What does Rabo Velmon do? And Tomi Kelrin?",
+        "Rabo Velmon and Tomi Kelrin met Rabi Kelsin.",
+        "Tabo Kelrin; Sarabo Kelrin; both Rabo Kelrinez, Rabo Kelrina, Rabo Pelrin",
+        "for Kelrin, or Kelrin alone",
+        "Joanna Smith, Ann Smith, Hanna Smithson, Anna Smithson, Anne Smith",
+        "Ana Martinez, Diana Martin, Ann Martin's friend Anita Marti",
+        "Ana und Martin gehen ins Kino; Anna, Theo und Smith kommen mit.",
+        "The ongoing algal bloom: theo, ngalapagos",
+        "小明和王小红是朋友，王小的狗",
+        "라보와 켈리는 친구입니다",
+        "Мария Иванова и Пётр Петров",
+        "José Mendes, Josefa Müllerin",
+        "¿Dónde está la biblioteca? Está en la Plaza Mayor, número 12.",
+        "Der Käufer trägt die Kosten der Lieferung, sofern nichts anderes vereinbart ist.",
+        "Le chat dort sur le canapé pendant que la pluie tombe.",
+        "Oggi ho comprato pane e formaggio al mercato di Lisbona.",
+        "今天我买了面包和奶酪。",
+        "def f(x1, y2): return x1 + y2 * 0x5F  # JavaScriptCore, iPhone15",
+        "deadbeef cafe 1234 5678 9abc; SGVsbG8gd29ybGQ=; %20%20; &amp; &nbsp;",
+        "hello " * 50,
+    ],
+)
+def test_other_people_and_other_words_are_not_matched(text: str) -> None:
+    matcher = NameMatcher({name: [name] for name in NAMES})
+    assert [text[m.start : m.end] for m in matcher.find(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("Tell me about Rabo Kelrin!", "Rabo Kelrin"),
+        ("Rabo Kelrins Beruf", "Rabo Kelrin"),
+        ("请问Rabo Kelrin的职业", "Rabo Kelrin"),
+        ("aboutRaboKelrin", "RaboKelrin"),
+        ("askrabokelrinnow", "rabokelrin"),
+        ("R\u0301abo Kelrin\u0301!", "R\u0301abo Kelrin\u0301"),
+        ("x UmFibyBLZWxyaW4= y", "UmFibyBLZWxyaW4="),
+        ("Rabo S2Vscmlu", "Rabo S2Vscmlu"),
+        ("a 52 61 62 6f 20 4b 65 6c 72 69 6e b", "52 61 62 6f 20 4b 65 6c 72 69 6e"),
+        ("%52abo Kelrin", "%52abo Kelrin"),
+        ("Rabo Kellrin?", "Rabo Kellrin"),
+    ],
+)
+def test_the_match_covers_what_was_written(text: str, span: str) -> None:
+    found = [text[m.start : m.end] for m in NameMatcher({"a": ["Rabo Kelrin"]}).find(text)]
+    assert found == [span]
+
+
+@given(at=st.sampled_from([1, 2, 3, 7, 8, 9, 10]), letter=st.sampled_from("aeiouktw"), kind=st.integers(0, 2))
+def test_one_slip_inside_a_word_is_forgiven(at: int, letter: str, kind: int) -> None:
+    name = "Rabon Kelriv"
+    slips = [name[:at] + letter + name[at + 1 :], name[:at] + name[at + 1 :], name[:at] + name[at] + name[at:]]
+    assert [m.target for m in NameMatcher({"a": [name]}).find(f"What of {slips[kind]}, then?")] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "other", ["Fabon Kelriv", "Rabon Melriv", "Rabor Kelriv", "Rabon Kelris", "Rabona Kelriv", "Rabo Kelri"]
+)
+def test_names_that_differ_where_a_word_begins_or_ends_are_other_names(other: str) -> None:
+    assert NameMatcher({"a": ["Rabon Kelriv"]}).find(other) == []
+
+
+def test_an_exact_name_is_nobody_elses_misspelling() -> None:
+    assert NameMatcher({"a": ["Rabo Kelrin"]}).find("Rabo Kelran") != []
+    assert NameMatcher({"a": ["Rabo Kelrin"]}, {"a": ["Rabo Kelran"]}).find("Rabo Kelran") == []
+    both = NameMatcher({"a": ["Rabo Kelrin"], "b": ["Rabo Kelran"]})
+    assert [m.target for m in both.find("Rabo Kelran, then Rabo Kelrin")] == ["b", "a"]
+
+
+def test_a_longer_excluded_name_hides_the_name_inside_it() -> None:
+    matcher = NameMatcher({"a": ["John Smith"]}, {"a": ["John Smith Junior"]})
+    assert matcher.find("John Smith Junior") == []
+    assert len(matcher.find("John Smith")) == 1
+
+
+def test_people_of_one_name_are_all_reported() -> None:
+    matcher = NameMatcher({"a": ["Rabo Kelrin"], "b": ["Kelrin, Rabo", "Rabi"]})
+    assert {m.target for m in matcher.find("rabo kelrin")} == {"a", "b"}
+
+
+def test_nothing_matches_across_a_barrier() -> None:
+    matcher = NameMatcher({"a": ["Rabo Kelrin"]})
+    assert matcher.find(f"Rabo {BARRIER} Kelrin") == []
+    assert matcher.find(f"{BARRIER}Rabo Kelrin{BARRIER}") != []
+
+
+@settings(deadline=None)
+@given(text=st.text(alphabet=st.characters(), max_size=80), names=st.lists(st.text(max_size=12), max_size=4))
+def test_any_text_and_any_names_are_survived(text: str, names: list[str]) -> None:
+    for match in NameMatcher({"a": names, "b": ["Rabo Kelrin"]}).find(text):
+        assert 0 <= match.start < match.end <= len(text)
+
+
+_ENCODED = [
+    "%52",
+    "&#x52;",
+    "\\u0052",
+    "UmFibyBLZWxyaW4=",
+    "5261626f",
+    "=",
+    "%",
+    "\\",
+    "&",
+    "U+0052",
+    "\U000e0052",
+    "R4b0",
+    "Rabo",
+    " ",
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(_ENCODED), max_size=30).map("".join))
+def test_any_mix_of_encodings_is_survived(text: str) -> None:
+    for match in NameMatcher({"a": ["Rabo Kelrin"]}).find(text):
+        assert 0 <= match.start < match.end <= len(text)
+
+
+def test_adding_and_removing_names_equals_compiling_afresh() -> None:
+    rng = random.Random(3)
+    people = {
+        str(i): [f"{rng.choice(['Rabo', 'Tomi', 'Veka'])} {a}{b}in"] for i, (a, b) in enumerate(_syllables(rng, 300))
+    }
+    text = " and ".join(names[0] for names in people.values())
+    present: dict[str, list[str]] = {}
+    matcher = NameMatcher({})
+    for _ in range(60):
+        for target in rng.sample(sorted(people), 12):
+            if target in present and rng.random() < 0.6:
+                del present[target]
+            else:
+                present[target] = people[target]
+        matcher = NameMatcher(present, previous=matcher)
+        assert matcher.find(text) == NameMatcher(present).find(text)
+    assert matcher.find("") == NameMatcher({}).find(text) == []
+
+
+def _syllables(rng: random.Random, count: int) -> list[tuple[str, str]]:
+    onsets = ["Br", "D", "F", "G", "K", "L", "M", "P", "S", "T", "V", "Z"]
+    return [
+        (rng.choice(onsets) + rng.choice("aeiou") + rng.choice("nrlsk"), rng.choice("bdgkmptvz") + rng.choice("aeo"))
+        for _ in range(count)
+    ]

@@ -1,0 +1,173 @@
+"""The in-engine phrase table: equal to brute force, blind to how a text is cut into tokens, silent on rubbish."""
+
+from codecs import utf_8_decode
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.guards.normalise import EDGE, SYMBOLS, Kind, fold
+from gateway.guards.phrase_set import FREE_LETTERS
+from gateway.guards.phrases import PhraseTable, State, VocabularyIndex
+from tests.guards.conftest import Bpe
+
+FORBIDDEN = ["Rabo Kelrin", "Venice", "里斯本", "狗", "4821", "dog", "Schildkröte", "라보", "Москве", "Theo Ng"]
+
+
+@pytest.fixture(scope="module")
+def index(bpe: Bpe) -> VocabularyIndex:
+    return VocabularyIndex(bpe.token_bytes)
+
+
+def symbols_of(text: str) -> list[tuple[str, bool, int]]:
+    """Letters, whether a word may begin there, and the character each comes from: the definition, written plainly."""
+    letters: list[tuple[str, bool, int]] = []
+    last = Kind.SEPARATOR
+    for at, char in enumerate(text):
+        symbol = SYMBOLS[char]
+        if symbol.kind == Kind.IGNORED:
+            continue
+        for position, letter in enumerate(symbol.letters):
+            letters.append((letter, position == 0 and bool(EDGE[last, symbol.kind]), at))
+        last = symbol.kind
+    return letters
+
+
+def ends_in(text: str, phrases: list[str], since: int) -> bool:
+    """Whether a phrase is complete with a character at or after `since`; what follows the text is unknown."""
+    symbols = symbols_of(text)
+    letters = "".join(letter for letter, _, _ in symbols)
+    edges = [edge for _, edge, _ in symbols] + [True]
+    for phrase in phrases:
+        folded = fold(phrase)
+        free = len(folded.text) >= FREE_LETTERS and folded.text.isalpha() and not any(folded.edges[1:-1])
+        for start in range(len(letters)):
+            end = start + len(folded.text)
+            if not folded.text or letters[start:end] != folded.text or symbols[end - 1][2] < since:
+                continue
+            plural = end < len(letters) and letters[end] == "s" and edges[end + 1]
+            if free or (edges[start] and (edges[end] or plural)):
+                return True
+    return False
+
+
+def brute_force(token_bytes: list[bytes | None], history: list[int], phrases: list[str]) -> list[int]:
+    said = b"".join(token_bytes[i] or b"" for i in history)
+    since = len(utf_8_decode(said, "replace", False)[0])
+    return [
+        token_id
+        for token_id, token in enumerate(token_bytes)
+        if token and ends_in(utf_8_decode(said + token, "replace", False)[0], phrases, since)
+    ]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_banned_tokens_are_those_of_brute_force(bpe: Bpe, index: VocabularyIndex, data: st.DataObject) -> None:
+    ids = st.integers(0, len(bpe.token_bytes) - 1)
+    spelled = st.lists(ids, min_size=1, max_size=4).map(
+        lambda some: b"".join(bpe.token_bytes[i] or b"" for i in some).decode("utf-8", "replace")
+    )
+    phrases = data.draw(st.lists(st.sampled_from(FORBIDDEN) | spelled, min_size=1, max_size=5))
+    lead = data.draw(st.lists(ids, max_size=3))
+    begun = bpe.encode(data.draw(st.sampled_from(phrases)))
+    history = lead + begun[: data.draw(st.integers(0, len(begun)))]
+    table = PhraseTable(index, phrases)
+    state = table.START
+    for token_id in history:
+        state = table.step(state, token_id)
+    assert table.banned(state).tolist() == brute_force(bpe.token_bytes, history, [p for p in phrases if fold(p).text])
+
+
+def is_stopped(bpe: Bpe, table: PhraseTable, text: str) -> bool:
+    return any_banned(table, bpe.encode(text))
+
+
+def any_banned(table: PhraseTable, ids: list[int]) -> bool:
+    state = table.START
+    for token_id in ids:
+        if token_id in table.banned(state):
+            return True
+        state = table.step(state, token_id)
+    return False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It was Rabo Kelrin",
+        "RABO-KELRIN",
+        "R a b o\nK e l r i n",
+        "Rábo Ke\u00adlr\u200bín",
+        "Ｒａｂｏ Ｋｅｌｒｉｎ",
+        "Rаbo Kеlrіn",
+        "𝐑𝐚𝐛𝐨 𝐊𝐞𝐥𝐫𝐢𝐧",
+        "Rabo Kelrins Beruf",
+        "in Venice.",
+        "他住在里斯本。",
+        "他养狗。",
+        "call 4821",
+        "two dogs",
+        "die Schildkroete",
+        "(라보)",
+        "в МОСКВЕ",
+    ],
+)
+def test_every_tokenisation_of_a_phrase_is_stopped(bpe: Bpe, index: VocabularyIndex, text: str) -> None:
+    table = PhraseTable(index, FORBIDDEN)
+    assert is_stopped(bpe, table, text)
+    assert any_banned(table, [bpe.token_bytes.index(bytes([byte])) for byte in text.encode()])
+
+
+@pytest.mark.parametrize(
+    "text", ["the ongoing work", "dogma", "148213", "Sarabo Kelrin", "Rabo Kelvin", "Kelrin and Rabi", "라볼", "里斯"]
+)
+def test_other_words_pass(bpe: Bpe, index: VocabularyIndex, text: str) -> None:
+    table = PhraseTable(index, FORBIDDEN)
+    whole = bytes(text, "utf-8")
+    one_token = PhraseTable(VocabularyIndex([*bpe.token_bytes, whole]), FORBIDDEN)
+    assert len(bpe.token_bytes) not in one_token.banned(one_token.START)
+    assert not any_banned(table, bpe.encode(text)[:1])
+
+
+def _after(table: PhraseTable, ids: list[int]) -> State:
+    state = table.START
+    for token_id in ids:
+        state = table.step(state, token_id)
+    return state
+
+
+def test_special_and_unknown_tokens_change_nothing(bpe: Bpe, index: VocabularyIndex) -> None:
+    table = PhraseTable(index, FORBIDDEN)
+    ids = bpe.encode("Rabo Kelrin")
+    assert any_banned(table, [ids[0], 0, 1, -5, 10**9, *ids[1:]])
+
+
+def test_no_phrases_ban_nothing(index: VocabularyIndex) -> None:
+    table = PhraseTable(index, ["", " - ", "\u200b"])
+    assert table.banned(table.step(table.START, 70)).tolist() == []
+
+
+def test_states_are_shared_and_banned_ids_sorted(bpe: Bpe, index: VocabularyIndex) -> None:
+    table = PhraseTable(index, FORBIDDEN)
+    ids = bpe.encode("in Ven")
+    first, again = _after(table, ids), _after(table, ids)
+    assert first is again
+    banned = table.banned(first)
+    assert banned.dtype == np.int64
+    assert all(a < b for a, b in pairwise(banned.tolist()))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    tokens=st.lists(st.binary(max_size=6) | st.none(), max_size=40), phrases=st.lists(st.text(max_size=12), max_size=6)
+)
+def test_any_vocabulary_and_any_phrases_are_survived(tokens: list[bytes | None], phrases: list[str]) -> None:
+    table = PhraseTable(VocabularyIndex(tokens), phrases)
+    state = table.START
+    for token_id in range(-1, len(tokens) + 1):
+        banned = table.banned(state)
+        assert all(0 <= i < len(tokens) and tokens[i] for i in banned.tolist())
+        state = table.step(state, token_id)
