@@ -58,7 +58,7 @@ class WorkerProcess:
 
     settings: Settings
     redis_url: str
-    state: WorkerState = "off"
+    state: WorkerState
 
     async def keep(self) -> None:
         """Run until cancelled."""
@@ -154,7 +154,7 @@ class _Gateway:
             self._replica = Replica(
                 store, self._apply, identity, on_moved=on_moved, max_staleness_s=settings.max_staleness_s
             )
-            self._worker = WorkerProcess(settings, redis_url)
+            self._worker = WorkerProcess(settings, redis_url, "loading" if settings.worker else "off")
             background = await stack.enter_async_context(_background())
 
             async def on_ready(serving: Serving) -> None:

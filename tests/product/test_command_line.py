@@ -1,0 +1,65 @@
+"""The command line where no gateway runs: settings, the demo's people, errors that say what to do."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.client import GatewayError
+from unlearn_engine.demo.vocabulary import LANGUAGES
+
+runner = CliRunner()
+
+
+def test_print_config_shows_command_line_over_environment_over_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text('port = 1\nhost = "::1"\nworker_threads = 3\n')
+    monkeypatch.setenv("UNLEARN_HOST", "0.0.0.0")  # noqa: S104 nothing is bound
+    monkeypatch.setenv("UNLEARN_PORT", "2")
+    result = runner.invoke(app, ["serve", "--config", str(config), "--port", "3", "--print-config"])
+    assert result.exit_code == 0
+    settings = json.loads(result.stdout)
+    assert (settings["port"], settings["host"], settings["worker_threads"]) == (3, "0.0.0.0", 3)  # noqa: S104
+
+
+def test_unknown_key_in_the_file_is_an_error(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text("prot = 1\n")
+    result = runner.invoke(app, ["serve", "--config", str(config), "--print-config"])
+    assert result.exit_code == 2
+    assert "prot" in result.stderr
+
+
+def test_option_out_of_range_is_named() -> None:
+    result = runner.invoke(app, ["serve", "--port", "70000", "--print-config"])
+    assert result.exit_code == 2
+    assert "port" in result.stderr
+
+
+def test_demo_people_are_complete() -> None:
+    result = runner.invoke(app, ["demo", "people", "--json"])
+    people = json.loads(result.stdout)["people"]
+    names = {person["name"] for person in people}
+    assert len(names) == 80
+    for person in people:
+        assert set(person) == {"name", "aliases", "mentor", "questions"}
+        assert person["mentor"] in names - {person["name"]}
+        assert set(person["questions"]) == set(LANGUAGES)
+        for entries in person["questions"].values():
+            assert all(set(entry) == {"question", "answer", "attribute"} for entry in entries)
+
+
+def test_no_gateway_is_told_with_what_to_do() -> None:
+    result = runner.invoke(app, ["requests", "--url", "http://127.0.0.1:9"])
+    assert isinstance(result.exception, GatewayError)
+    assert "unlearn-gateway serve" in str(result.exception)
+
+
+def test_folder_without_a_model_is_refused_at_once(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["serve", "--model", str(tmp_path), "--data-dir", str(tmp_path / "data")])
+    assert result.exit_code == 1
+    assert "config.json" in result.stderr
