@@ -23,13 +23,6 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 
 
-class FieldError(BaseModel):
-    """What is wrong with one field, and what to do."""
-
-    field: str
-    message: str
-
-
 class ProblemDetails(BaseModel):
     """RFC 9457."""
 
@@ -38,14 +31,14 @@ class ProblemDetails(BaseModel):
     status: int
     code: str = Field(description="stable: programs may rely on it")
     detail: str
-    errors: list[FieldError] | None = None
+    errors: list[dict[str, str]] | None = Field(None, description="per wrong field: `field` and `message`")
 
 
 class Problem(Exception):
     """An error that a client is told about."""
 
     def __init__(
-        self, status: int, code: str, title: str, detail: str, *, errors: Sequence[FieldError] | None = None
+        self, status: int, code: str, title: str, detail: str, *, errors: Sequence[Mapping[str, str]] | None = None
     ) -> None:
         super().__init__(code)
         self.details = ProblemDetails(
@@ -54,7 +47,7 @@ class Problem(Exception):
             status=status,
             code=code,
             detail=detail,
-            errors=list(errors) if errors else None,
+            errors=[dict(error) for error in errors] if errors else None,
         )
 
     def response(self) -> JSONResponse:
@@ -123,8 +116,8 @@ def from_validation_error(error: RequestValidationError) -> Problem:
     details = error.errors()
     if any(detail["type"] == "json_invalid" for detail in details):
         return malformed_json()
-    errors = [FieldError(field=_field(detail["loc"]), message=_message(detail)) for detail in details]
-    fields = ", ".join(dict.fromkeys(entry.field for entry in errors))
+    errors = [{"field": _field(detail["loc"]), "message": _message(detail)} for detail in details]
+    fields = ", ".join(dict.fromkeys(entry["field"] for entry in errors))
     return Problem(422, "validation_failed", "Invalid request", f"Correct these fields: {fields}.", errors=errors)
 
 

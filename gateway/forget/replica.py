@@ -95,7 +95,7 @@ class Replica:
                 try:
                     await asyncio.get_running_loop().create_future()
                 finally:
-                    # Cancelling alone is not enough: asyncio.wait_for of Python 3.11, in the client library, may eat it.
+                    # Cancelling is not enough: asyncio.wait_for of Python 3.11, in the client library, may eat it.
                     self._stopping = True
         finally:
             with suppress(StoreUnavailable):  # then its lease runs out

@@ -6,10 +6,11 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from gateway.forget.errors import ForgetError, StoreUnavailable
 from gateway.forget.model import ForgetRequest, ForgetRequestIn, ForgetRequestPage, Kind, PolicyState, State
@@ -64,6 +65,7 @@ class ProblemRoute(APIRoute):
                 if self.body_field is not None:
                     _require_json(request)
                     request = _LimitedRequest(request.scope, request.receive)
+                    await request.body()
                 return await handler(request)
             except Problem as problem:
                 return problem.response()
@@ -92,7 +94,10 @@ def router(
     it later. A POST waits up to `first_wait_s` for the guard, unless the client says otherwise. Event streams end when
     `closing()` says that the server stops.
     """
-    problem: dict[str, Any] = {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}}
+    problem: dict[str, Any] = {
+        "description": "Problem details (RFC 9457)",
+        "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
+    }
     routes = APIRouter(prefix="/v1", tags=["forget"], route_class=ProblemRoute, responses={503: problem, 422: problem})
     Id = Annotated[str, Path(alias="id", pattern=r"^[0-9a-f-]{36}$")]
     IfMatch = Annotated[str | None, Header(description="the ETag of the request as you know it")]

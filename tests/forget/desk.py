@@ -1,6 +1,8 @@
 """A desk to play replicas and worker at, step by step, against the real store."""
 
-from collections.abc import Iterable
+import asyncio
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,3 +51,15 @@ class Desk:
 def composite(*requests: str, verified: Iterable[str] = (), stage: str = "trained", name: str = "") -> Composite:
     digest = name or f"{stage}-{abs(hash(frozenset(requests))):x}"
     return Composite(digest, f"/adapters/{digest}", 8, stage, frozenset(requests), frozenset(verified))
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        outcome = condition()
+        if asyncio.iscoroutine(outcome):
+            outcome = await outcome
+        if outcome:
+            return
+        assert time.monotonic() < deadline, "did not happen"
+        await asyncio.sleep(0.005)

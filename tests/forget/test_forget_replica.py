@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,9 +14,8 @@ from gateway.forget.model import ForgetRequestIn, State
 from gateway.forget.replica import Replica
 from gateway.forget.scripts import ROOT
 from gateway.forget.store import Store
-from gateway.forget.worker_store import WorkerStore
 from gateway.guards.policy import Policy
-from tests.forget.desk import Desk, composite
+from tests.forget.desk import Desk, composite, until
 
 
 class Engine:
@@ -55,18 +53,6 @@ async def running(store: Store, engine: Engine, name: str = "r1", **options: obj
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while True:
-        outcome = condition()
-        if asyncio.iscoroutine(outcome):
-            outcome = await outcome
-        if outcome:
-            return
-        assert time.monotonic() < deadline, "did not happen"
-        await asyncio.sleep(0.005)
 
 
 def is_in(desk: Desk, id_: str, state: State) -> Callable[[], object]:
@@ -282,12 +268,3 @@ async def test_a_replica_far_behind_takes_the_whole_list(desk: Desk, raw: redis.
         await desk.store.withdraw(dropped)
         raw.xtrim(f"{ROOT}:log", maxlen=0)
         await until(lambda: engine.targets == ids)
-
-
-async def test_a_lost_worker_store_is_said_so(tmp_path: Path) -> None:
-    from gateway.forget.errors import StoreUnavailable
-
-    worker = WorkerStore.from_url(f"unix://{tmp_path}/nothing.sock")
-    with pytest.raises(StoreUnavailable):
-        worker.snapshot()
-    worker.close()
