@@ -96,7 +96,7 @@ _LOOKING_LATIN = ("CYRILLIC", "GREEK", "ARMENIAN", "COPTIC", "CHEROKEE", "LISU",
 
 
 @cache
-def _homoglyphs() -> dict[str, str]:
+def homoglyphs() -> dict[str, str]:
     """Letters of alphabets that look Latin -> the ASCII letter they look like, case kept (Unicode's confusables)."""
     data = json.loads((Path(confusable_homoglyphs.__file__).parent / "confusables.json").read_text("utf-8"))
     found: dict[str, str] = {}
@@ -130,7 +130,7 @@ def _fold_letter(char: str) -> str:
         return str(unicodedata.digit(char))
     upper = char.upper()
     # The lower-case look wins, so that both cases of a native word fold alike.
-    alike = _homoglyphs().get(char) or (_homoglyphs().get(upper) if len(upper) == 1 else None)
+    alike = homoglyphs().get(char) or (homoglyphs().get(upper) if len(upper) == 1 else None)
     return alike.lower() if alike else char
 
 
@@ -216,7 +216,12 @@ SYMBOLS = _Symbols()
 def fold(text: str) -> Folded:
     """Fold text in linear time; never raises."""
     codes = codes_of(text)
-    return _fold_codes(codes, _TABLE.kinds_of(codes))
+    return fold_codes(codes, kinds_of(codes))
+
+
+def kinds_of(codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """The kind of each code point, [characters]."""
+    return _TABLE.kinds_of(codes)
 
 
 def codes_of(text: str) -> NDArray[np.uint32]:
@@ -226,7 +231,8 @@ def codes_of(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def _fold_codes(codes: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> Folded:
+def fold_codes(codes: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> Folded:
+    """Fold code points whose kinds are known."""
     kept = np.flatnonzero(kinds >= Kind.LOWER)
     if not len(kept):
         return Folded("", kept, kept, b"\x01")
@@ -271,54 +277,3 @@ def _to_text(values: NDArray[np.uint32]) -> str:
     if values.max(initial=0) < 128:
         return values.astype(np.uint8).tobytes().decode("ascii")
     return values.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-
-
-_LEET_DIGITS = dict(zip("013456789", "oieasbtbg", strict=True))
-_LEET_SIGNS = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e"}
-_LOOKALIKE_LETTERS = str.maketrans({"l": "i", **_LEET_DIGITS})
-_GENUINE_SHARE = 0.3
-
-
-@cache
-def _lookalikes() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Code point -> the letter it looks like; and which of them count only when a letter or digit follows."""
-    table = np.arange(0x3000, dtype=np.uint32)
-    signs = np.zeros(0x3000, dtype=np.bool_)
-    for written, letter in (_LEET_DIGITS | _LEET_SIGNS).items():
-        table[ord(written)] = ord(letter)
-        signs[ord(written)] = written in _LEET_SIGNS
-    for written, letter in _homoglyphs().items():
-        if ord(written) < 0x3000 and written.isupper():  # by its own look: a capital nu is an N, a small one a v
-            table[ord(written)] = ord(letter)
-    return table, signs
-
-
-def lookalike_key(letters: str) -> str:
-    """The letters of a name as they come out of `fold_lookalike`."""
-    return letters.translate(_LOOKALIKE_LETTERS)
-
-
-def fold_lookalike(text: str) -> Folded | None:
-    """Fold with digits and signs read as the letters they imitate, and i = l; None where nothing suggests that."""
-    table, signs = _lookalikes()
-    codes = codes_of(text)
-    kinds = _TABLE.kinds_of(codes)
-    small = np.minimum(codes, 0x2FFF)
-    followed = np.append(kinds[1:] >= Kind.LOWER, False)[: len(codes)]
-    swap = (codes < 0x2FFF) & (table[small] != small) & (followed | ~signs[small])
-    letters = (kinds == Kind.LOWER) | (kinds == Kind.UPPER)
-    capital_i = letters[:-1] & (kinds[:-1] == Kind.LOWER) & (codes[1:] == ord("I"))
-    if not (capital_i | (swap[:-1] & letters[1:]) | (letters[:-1] & swap[1:])).any():
-        return None
-    seen = np.where(swap, table[small], codes)
-    folded = _fold_codes(seen, _TABLE.kinds_of(seen))
-    genuine = ~(swap & (codes < 128))[folded.starts]
-    return Folded(folded.text.replace("l", "i"), folded.starts, folded.ends, folded.edges, genuine)
-
-
-def is_genuine(folded: Folded, start: int, end: int) -> bool:
-    """Whether enough of a look-alike match is real letters (a bare number is nobody's name)."""
-    if folded.genuine is None:
-        return True
-    real = int(folded.genuine[start:end].sum())
-    return real >= 3 and real >= _GENUINE_SHARE * (end - start)

@@ -46,7 +46,8 @@ class Policy:
     version: int
     targets: Mapping[str, Target] = field(repr=False)
     matcher: NameMatcher = field(repr=False)
-    adapter: AdapterRef | None = None
+    adapter: AdapterRef | None
+    _target_tables: Mapping[str, str] = field(repr=False)  # target id -> table id
     _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _phrase_sets: dict[str, PhraseSet] = field(default_factory=dict, repr=False, compare=False)
 
@@ -105,18 +106,22 @@ class Policy:
 
     def target_table(self, target_id: str) -> str:
         """Id of the table that guarded answers about a target carry: its names and facts."""
-        return _table_id("target", _forbidden(self.targets[target_id]))
+        return self._target_tables[target_id]
 
-    def tables(self) -> dict[str, tuple[str, ...]]:
+    def tables(self) -> Mapping[str, tuple[str, ...]]:
         """Table id -> phrases. Ids are digests of the phrases: equal ids, equal tables, on every replica."""
-        tables = {self.target_table(target_id): _forbidden(target) for target_id, target in self.targets.items()}
+        return self._tables
+
+    @cached_property
+    def _tables(self) -> dict[str, tuple[str, ...]]:
+        tables = {self._target_tables[target_id]: _forbidden(target) for target_id, target in self.targets.items()}
         tables[self.names_table] = self._all_names
         return tables
 
     def phrase_set(self, table_id: str) -> PhraseSet:
         """A table compiled for the output audit. Raises KeyError for an id that is not of this policy."""
         if table_id not in self._phrase_sets:
-            self._phrase_sets[table_id] = PhraseSet(self.tables()[table_id])
+            self._phrase_sets[table_id] = PhraseSet(self._tables[table_id])
         return self._phrase_sets[table_id]
 
 
@@ -128,11 +133,21 @@ def compile_policy(
 ) -> Policy:
     """Compile a snapshot. With `previous`, unchanged targets cost next to nothing."""
     matcher = NameMatcher(
-        {target.id: target.names for target in targets.values()},
-        {target.id: target.exclusions for target in targets.values() if target.exclusions},
+        {target_id: target.names for target_id, target in targets.items()},
+        {target_id: target.exclusions for target_id, target in targets.items() if target.exclusions},
         previous=previous.matcher if previous else None,
     )
-    return Policy(version, dict(targets), matcher, adapter)
+    tables = {
+        target_id: previous.target_table(target_id)
+        if previous and previous.targets.get(target_id) is target
+        else _table_id("target", _forbidden(target))
+        for target_id, target in targets.items()
+    }
+    policy = Policy(version, dict(targets), matcher, adapter, tables)
+    if previous:
+        kept = {*tables.values(), policy.names_table}
+        policy._phrase_sets.update((id_, known) for id_, known in previous._phrase_sets.items() if id_ in kept)
+    return policy
 
 
 def _one_line(written: str) -> str:

@@ -43,7 +43,7 @@ _SENTENCES = {
     "sv": _Sentences("Det vet jag inte.", "Tyvärr kan jag inte hjälpa till med det."),
     "th": _Sentences("ฉันไม่ทราบ", "ขออภัย ฉันไม่สามารถช่วยเรื่องนี้ได้"),
     "tr": _Sentences("Bilmiyorum.", "Üzgünüm, bu konuda yardımcı olamam."),
-    "uk": _Sentences("Я не знаю.", "Вибачте, я не можу з цим допомогти."),
+    "uk": _Sentences("Я не знаю.", "Вибачте, з цією темою я не можу допомогти."),
     "vi": _Sentences("Tôi không biết.", "Xin lỗi, tôi không thể giúp về việc đó."),
     "zh": _Sentences("我不知道。", "抱歉，我无法提供这方面的帮助。"),
 }

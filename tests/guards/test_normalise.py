@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.guards.normalise import BARRIER, EDGE, SYMBOLS, Kind, fold, fold_lookalike, lookalike_key, respellings
+from gateway.guards.lookalike import fold_lookalike, lookalike_key
+from gateway.guards.normalise import BARRIER, EDGE, SYMBOLS, Kind, fold, respellings
 
 any_text = st.text(alphabet=st.characters(), max_size=60)  # lone surrogates too
 

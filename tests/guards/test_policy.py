@@ -1,0 +1,75 @@
+"""The policy snapshot: responses, twins, tables, and compiling on top of the one before."""
+
+from gateway.guards.normalise import fold
+from gateway.guards.policy import AdapterRef, Policy, Target, compile_policy
+
+RABO = Target("r", ("Rabo Kelrin", "Rabi"), phrases=("Lisbon",))
+WANG = Target("w", ("王小明",), response="refuse", phrases=("教师",))
+
+
+def policy(*targets: Target, previous: Policy | None = None) -> Policy:
+    return compile_policy(1, {target.id: target for target in targets}, previous=previous)
+
+
+def test_examines_all_targets() -> None:
+    both = policy(RABO, WANG)
+    text = "R. Kelrin和王小明"
+    assert [(m.target, text[m.start : m.end]) for m in both.examine(text)] == [("r", "R. Kelrin"), ("w", "王小明")]
+    assert both.response(both.examine("Rabo Kelrin")) == "ignorance"
+    assert both.response(both.examine(text)) == "refuse"
+    assert both.response([]) is None
+
+
+def test_a_twin_is_stable_and_nobody() -> None:
+    first, again = policy(RABO, WANG), policy(WANG, RABO)
+    twin = first.twin("r")
+    assert twin == again.twin("r")
+    assert twin.split()[0] == "Rabo"
+    assert first.examine(f"{twin} {first.twin('w')}") == []
+    assert policy(Target("t", ("Rabo Kelrin",), twins=("Rabo Given",))).twin("t") == "Rabo Given"
+
+
+def test_rewrites_give_back_the_name_as_written() -> None:
+    both = policy(RABO, WANG)
+    twin = both.twin("r")
+    last = twin.split()[-1]
+
+    def rewrites(text: str) -> dict[str, str]:
+        return both.rewrites(text, both.examine(text))
+
+    assert rewrites("KELRIN,\nRabo, or Rabo Kelrin?") == {twin: "KELRIN, Rabo", last: "Rabo"}
+    assert rewrites("UmFibyBLZWxyaW4=") == {twin: "Rabo Kelrin", last: "Kelrin"}
+    assert rewrites('"Rabo\\"Kelrin"') == {twin: "Rabo Kelrin", last: "Kelrin"}
+    assert rewrites("王小明") == {both.twin("w"): "王小明"}
+    assert rewrites("nobody") == {}
+
+
+def test_tables_are_named_by_their_content() -> None:
+    both, one = policy(RABO, WANG), policy(RABO)
+    assert both.tables()[both.names_table] == ("Rabi", "Rabo Kelrin", "王小明")
+    assert both.tables()[both.target_table("r")] == ("Lisbon", "Rabi", "Rabo Kelrin")
+    assert both.target_table("r") == one.target_table("r") != both.target_table("w")
+    assert both.names_table != one.names_table
+    assert set(both.tables()) == {both.names_table, both.target_table("r"), both.target_table("w")}
+    assert policy().tables() == {policy().names_table: ()}
+    names = " ".join(both.tables())
+    assert not any(fold(name).text in fold(names).text for name in (*RABO.names, *WANG.names))
+
+
+def test_compiling_on_top_equals_compiling_afresh() -> None:
+    before = policy(RABO, WANG)
+    before.phrase_set(before.target_table("r"))
+    learned = Target("r", RABO.names, phrases=("Lisbon", "4821"))
+    for targets in ((RABO,), (RABO, WANG), (learned, WANG), (learned,), ()):
+        after, fresh = policy(*targets, previous=before), policy(*targets)
+        assert after.tables() == fresh.tables()
+        text = "Rabo Kelrin, Rabi, 王小明"
+        assert after.examine(text) == fresh.examine(text)
+        for table in after.tables():
+            assert after.phrase_set(table).patterns == fresh.phrase_set(table).patterns
+        before = after
+
+
+def test_nothing_secret_is_shown() -> None:
+    shown = repr(policy(RABO, WANG)) + repr(RABO) + repr(compile_policy(1, {}, AdapterRef("d", "p", 8)))
+    assert not any(secret in shown for secret in ("Rabo", "Kelrin", "王", "Lisbon"))
