@@ -33,6 +33,7 @@ _HEX_NOISE = re.compile(r"0x|[ ,:-]")
 _LEAST_HEX_CHARS = 8
 _LEAST_BASE64_CHARS = 6
 _LEAST_DECODED_BYTES = 4
+_LEAST_SHIFTED_CHARS = 8
 _READABLE_SHARE = 0.6  # the rest are words like "de" before hex, or characters cut in two
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]+")
 
@@ -153,7 +154,7 @@ def _base64(written: str) -> str | None:
             said = _as_text(base64.b64decode(group + "=" * (-len(group) % 4)))
         except binascii.Error:
             continue
-        if said:
+        if said and (not skipped or len(said) >= _LEAST_SHIFTED_CHARS):
             return said
     return None
 
