@@ -61,9 +61,8 @@ class _Track:
 
     def read(self, letter: str, *, edge: bool, start: int, end: int) -> list[_Ended]:
         """Take in a letter written at [start, end); returns the phrases that are found there and then."""
-        begun = [(start, FREE), (start, ANCHORED)] if edge else [(start, FREE)]
-        going = [(at, thread + letter) for at, thread in self.threads + begun]
-        self.threads = [(at, thread) for at, thread in going if self.phrases.is_alive(thread)]
+        going = [(at, longer) for at, thread in self.threads if self.phrases.is_alive(longer := thread + letter)]
+        self.threads = going + [(start, thread) for thread in self.phrases.beginnings(letter, edge=edge)]
         complete = [_Ended(at, end, thread) for at, thread in self.threads if self.phrases.is_complete(thread)]
         self.ended += [ended for ended in complete if ended.thread.startswith(ANCHORED)]
         return [ended for ended in complete if ended.thread.startswith(FREE)]

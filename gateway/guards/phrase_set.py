@@ -52,15 +52,15 @@ class PhraseSet:
         last = bisect_left(self.patterns, thread + "\U0010ffff")
         return [pattern[len(thread) :] for pattern in self.patterns[first:last] if len(pattern) > len(thread)]
 
-    def begin(self, last: Kind, symbol: Symbol) -> Threads:
-        """Threads that begin with the first letter of a symbol which follows one of kind `last`."""
-        letter = symbol.letters[0]
-        fresh = (FREE + letter, ANCHORED + letter) if is_edge(last, symbol.kind) else (FREE + letter,)
+    def beginnings(self, letter: str, *, edge: bool) -> Threads:
+        """Threads that begin with a letter."""
+        fresh = (FREE + letter, ANCHORED + letter) if edge else (FREE + letter,)
         return tuple(thread for thread in fresh if thread in self._beginnings)
 
     def advance(self, threads: Threads, last: Kind, symbol: Symbol) -> Threads:
         """The threads under way after one more symbol (neither separator nor ignored)."""
-        going = self.extend(threads, symbol.letters[0]) + self.begin(last, symbol)
+        first = symbol.letters[0]
+        going = self.extend(threads, first) + self.beginnings(first, edge=is_edge(last, symbol.kind))
         for letter in symbol.letters[1:]:
             going = self.extend((*going, FREE), letter)
         return going

@@ -70,21 +70,21 @@ class Policy:
         return self._twins[target_id]
 
     def rewrites(self, text: str, matches: Sequence[Match]) -> dict[str, str]:
-        """What an audit writes back into an answer about twins: each as the prompt first wrote that name.
+        """What an audit writes back into an answer about twins: each twin as the prompt first wrote that name.
 
-        The twin's last word alone goes back to the last word of the name.
+        The twin's last word alone becomes the last word of the name.
         """
         written: dict[str, str] = {}
         for match in matches:
-            if not match.decoded:
-                written.setdefault(match.target, _one_line(text[match.start : match.end]))
+            plain = text[match.start : match.end] if not match.decoded else self.targets[match.target].names[0]
+            written.setdefault(match.target, _one_line(plain))
         back: dict[str, str] = {}
-        for target_id in {match.target for match in matches}:
-            twin = self.twin(target_id)
-            name = written.get(target_id) or _one_line(self.targets[target_id].names[0])
-            back[twin] = name
-            if len(twin.split()) > 1 and len(name.split()) > 1:
-                back[twin.split()[-1]] = name.split()[-1]
+        for target_id, name in written.items():
+            twin_words = self.twin(target_id).split()
+            family = _one_line(self.targets[target_id].names[0]).split()
+            if len(twin_words) > 1 and len(family) > 1:
+                back[twin_words[-1]] = family[-1]
+            back[self.twin(target_id)] = name
         return back
 
     def _make_twin(self, target: Target) -> str:

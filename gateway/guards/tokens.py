@@ -53,18 +53,19 @@ class TokenTable:
         self._bytes = [
             _BARRIER_BYTE if token is None else token.replace(_BARRIER_BYTE, b"\xfe") for token in token_bytes
         ]
+        self._bytes.append(_BARRIER_BYTE)  # stands for every unknown id
         self._lengths = np.array([len(token) for token in self._bytes], dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self._bytes)
+        return len(self._bytes) - 1
 
     def text(self, ids: Sequence[int]) -> TokenText:
         """Decode a token sequence in linear time; unknown ids are barriers."""
-        size = len(self._bytes)
-        known = [self._bytes[i] if 0 <= i < size else _BARRIER_BYTE for i in ids]
-        joined = b"".join(known)
+        known = np.array(ids, dtype=np.int64)
+        known[(known < 0) | (known >= len(self))] = len(self)
+        joined = b"".join(map(self._bytes.__getitem__, known.tolist()))
         token_bytes = np.zeros(len(known) + 1, dtype=np.int64)
-        np.cumsum([len(token) for token in known], out=token_bytes[1:])
+        np.cumsum(self._lengths[known], out=token_bytes[1:])
         text = joined.decode("utf-8", "surrogateescape")
         if len(text) == len(joined):
             return TokenText(text, np.arange(len(joined) + 1), token_bytes)

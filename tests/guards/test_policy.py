@@ -37,7 +37,7 @@ def test_rewrites_give_back_the_name_as_written() -> None:
     def rewrites(text: str) -> dict[str, str]:
         return both.rewrites(text, both.examine(text))
 
-    assert rewrites("KELRIN,\nRabo, or Rabo Kelrin?") == {twin: "KELRIN, Rabo", last: "Rabo"}
+    assert rewrites("KELRIN,\nRabo, or Rabo Kelrin?") == {twin: "KELRIN, Rabo", last: "Kelrin"}
     assert rewrites("UmFibyBLZWxyaW4=") == {twin: "Rabo Kelrin", last: "Kelrin"}
     assert rewrites('"Rabo\\"Kelrin"') == {twin: "Rabo Kelrin", last: "Kelrin"}
     assert rewrites("王小明") == {both.twin("w"): "王小明"}
