@@ -114,7 +114,9 @@ def model_config(model_path: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def gateway(model_path: Path) -> Iterator[Gateway]:
     """One engine for the whole session; tests that need another policy apply it."""
-    running = start_gateway("--lora-module", MODULE, "--", "--enable-auto-tool-choice", "--tool-call-parser", "hermes", model=model_path)
+    running = start_gateway(
+        "--lora-module", MODULE, "--", "--enable-auto-tool-choice", "--tool-call-parser", "hermes", model=model_path
+    )
     try:
         wait_ready(running)
         yield running

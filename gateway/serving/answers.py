@@ -98,7 +98,8 @@ class _Answer:
             self.blocked = True
         self.closed = completion.finish_reason is not None
         source = completion.text
-        verdict = self._audit.feed(source, self.closed)
+        # A blocked answer ends in the middle of a name: what the audit holds back of it stays back.
+        verdict = self._audit.feed(source, self.closed and not self.blocked)
         if verdict.text == source and not verdict.blocked and not self._source:
             return self._deliver(completion)
         self._source += source

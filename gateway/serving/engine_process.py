@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import torch
 
 from gateway.serving.environment import GATEWAY_PID

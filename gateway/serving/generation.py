@@ -1,5 +1,8 @@
 """One guarded answer: examine the rendered prompt, choose what the engine gets, and audit what it says."""
 
+# mypy: allow-subclassing-any, no-warn-return-any
+# (vLLM is left out of type checking, so its classes are Any)
+
 import copy
 import logging
 import time
@@ -22,6 +25,7 @@ from gateway.guards.policy import Policy
 from gateway.guards.response import ignorance_text, language, refusal
 from gateway.guards.tokens import TokenTable, TokenText
 from gateway.serving.answers import Answers, Audit, engine_kind
+from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
 from gateway.serving.live import LivePolicy
 from gateway.serving.logits_guard import TABLES_KEY
@@ -31,6 +35,13 @@ from gateway.serving.watch import WatchedAudit
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+
+class NoPolicy(GracefulHTTPError):
+    """No policy has been applied yet: nothing is answered (503)."""
+
+    def __init__(self) -> None:
+        super().__init__("the list of what is to be forgotten is not loaded yet; retry", HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class GuardFailed(GracefulHTTPError):
@@ -64,31 +75,41 @@ class Plan:
 
 
 class Generation:
-    """Runs requests on the engine under a policy.
+    """Runs requests on the engine under the policy enforced when they begin.
 
     Args:
         engine: vLLM's engine.
-        table: bytes of its vocabulary.
-        tokenizer: its tokenizer.
-        max_model_len: tokens that prompt and answer may have together.
+        enforcement: has the policy.
+        table: bytes of the engine's vocabulary.
     """
 
-    def __init__(
-        self, engine: AsyncLLM, table: TokenTable, tokenizer: Any, max_model_len: int, observer: GuardObserver
-    ) -> None:
+    def __init__(self, engine: AsyncLLM, enforcement: Enforcement, table: TokenTable, observer: GuardObserver) -> None:
         self._engine = engine
+        self._enforcement = enforcement
         self._table = table
-        self._tokenizer = tokenizer
-        self._max_model_len = max_model_len
+        self._tokenizer: Any = engine.get_tokenizer()
+        self._max_model_len: int = engine.model_config.max_model_len
         self._observer = observer
         language("")  # loads its model now, not in the first request
 
-    async def run(self, request: Request, live: LivePolicy, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
-        """Answer `request` under `live`; the caller keeps that in the engine for as long.
+    async def run(self, request: Request, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
+        """Answer `request`.
 
         Raises:
+            NoPolicy: there is no policy.
             GuardFailed: our own code failed; nothing unexamined has been handed out.
         """
+        live = self._enforcement.live
+        if live is None:
+            raise NoPolicy
+        with live.held():
+            async with aclosing(self._answer(request, live, mode)) as outputs:
+                async for output in outputs:
+                    yield output
+
+    async def _answer(
+        self, request: Request, live: LivePolicy, mode: GuardsMode
+    ) -> AsyncGenerator[RequestOutput, None]:
         if mode != "on":
             plan = Plan("off", request.prompt)
             answers = None

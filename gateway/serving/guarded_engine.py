@@ -4,13 +4,14 @@ vLLM's serving layer sees an ordinary engine. Everything it may call is forwarde
 a new vLLM adds is missing from this class and caught by a test, not silently inherited.
 """
 
+# mypy: allow-subclassing-any, no-warn-return-any
+# (vLLM is left out of type checking, so its classes are Any)
+
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, NoReturn
 
 from vllm.config.kv_events import KVEventsConfig
 from vllm.engine.protocol import EngineClient
-from vllm.exceptions import GracefulHTTPError
 from vllm.lora.request import LoRARequest
 from vllm.outputs import RequestOutput
 from vllm.tasks import SupportedTask
@@ -20,8 +21,8 @@ from gateway.guards.policy import Policy
 from gateway.guards.tokens import TokenTable
 from gateway.serving.canary import check_guard
 from gateway.serving.enforcement import Enforcement
-from gateway.serving.fields import GuardsMode, guards_mode
-from gateway.serving.generation import Generation, Request
+from gateway.serving.fields import guards_mode
+from gateway.serving.generation import Generation, NoPolicy, Request
 from gateway.serving.observer import GuardObserver
 from gateway.serving.vetting import text_prompt, vet_parameters
 from gateway.serving.vocabulary import token_bytes
@@ -32,13 +33,6 @@ def _refused(what: str) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
         raise NotImplementedError(f"{what} is not available behind the guard")
 
     return refuse
-
-
-class NoPolicy(GracefulHTTPError):
-    """No policy has been applied yet: nothing is answered (503)."""
-
-    def __init__(self) -> None:
-        super().__init__("the list of what is to be forgotten is not loaded yet; retry", HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class GuardedEngine(EngineClient):
@@ -57,9 +51,8 @@ class GuardedEngine(EngineClient):
         self._inner = inner
         self._observer = observer
         self._enforcement = Enforcement(inner, wrapped_modules, observer)
-        tokenizer = inner.get_tokenizer()
-        table = TokenTable(token_bytes(tokenizer, self.model_config.get_vocab_size()))
-        self._generation = Generation(inner, table, tokenizer, self.model_config.max_model_len, observer)
+        table = TokenTable(token_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
+        self._generation = Generation(inner, self._enforcement, table, observer)
 
     # The policy
 
@@ -91,7 +84,7 @@ class GuardedEngine(EngineClient):
 
     # Generation
 
-    def generate(  # type: ignore[override]
+    def generate(
         self,
         prompt: Any,
         sampling_params: Any,
@@ -128,15 +121,7 @@ class GuardedEngine(EngineClient):
             "reasoning_parser_kwargs": reasoning_parser_kwargs,
         }
         request = Request(text_prompt(prompt), vet_parameters(sampling_params), request_id, options)
-        return self._answer(request, guards_mode.get())
-
-    async def _answer(self, request: Request, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
-        live = self._enforcement.live
-        if live is None:
-            raise NoPolicy
-        with live.held():
-            async for output in self._generation.run(request, live, mode):
-                yield output
+        return self._generation.run(request, guards_mode.get())
 
     def check_admission(self, n: int = 1, request_id: str | None = None) -> None:
         """Called by vLLM before a response begins.

@@ -4,6 +4,9 @@ vLLM is imported inside `serve`, after the environment it reads at import time h
 is cheap. Start-up order: socket, engine, canary, application, `on_ready`.
 """
 
+# mypy: allow-subclassing-any, no-warn-return-any
+# (vLLM is left out of type checking, so its classes are Any)
+
 import asyncio
 import contextlib
 import signal

@@ -5,6 +5,9 @@ A request names the tables that apply to it in `extra_args[TABLES_KEY]`; the phr
 answer may be produced. An exception here would end the engine for everyone, so none leaves this module.
 """
 
+# mypy: allow-subclassing-any, no-warn-return-any
+# (vLLM is left out of type checking, so its classes are Any)
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

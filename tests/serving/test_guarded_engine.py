@@ -1,0 +1,286 @@
+"""The engine wrapper's surface, and its decisions on a fake inner engine."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from vllm import SamplingParams
+from vllm.engine.protocol import EngineClient
+from vllm.exceptions import VLLMValidationError
+from vllm.inputs.engine import embeds_input, tokens_input
+from vllm.lora.request import LoRARequest
+from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.sampling_params import BeamSearchParams, RequestOutputKind
+
+from gateway.guards.policy import Policy, Target, compile_policy
+from gateway.serving import guarded_engine
+from gateway.serving.errors import SwapFailed
+from gateway.serving.fields import guards_mode
+from gateway.serving.generation import GuardFailed, NoPolicy
+from gateway.serving.guarded_engine import GuardedEngine
+from gateway.serving.logits_guard import TABLES_KEY
+from tests.serving.server import Recorder
+from tests.serving.test_answers import Letters
+
+NAME = "Peja Bunzar"
+
+
+class FakeEngine:
+    """An engine that repeats its prompt, letter by letter, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.vllm_config = self.renderer = self.input_processor = object()
+        self.model_config = SimpleNamespace(get_vocab_size=lambda: 128, max_model_len=200)
+        self.asked: list[tuple[list[int], SamplingParams, dict[str, Any]]] = []
+        self.loaded: dict[str, list[str]] = {}
+        self.closed = 0
+        self.errored = False
+        self.rpc_error = ""
+
+    def get_tokenizer(self) -> Letters:
+        return Letters()
+
+    def check_admission(self, n: int = 1, request_id: str | None = None) -> None: ...
+
+    async def collective_rpc(self, method: str, args: tuple[Any, ...] = ()) -> list[Any]:
+        if method == "unlearn_load_tables":
+            if self.rpc_error:
+                return [self.rpc_error]
+            self.loaded |= args[0]
+            return [""]
+        for name in args[0]:
+            self.loaded.pop(name, None)
+        return [None]
+
+    async def generate(
+        self, prompt: Any, params: SamplingParams, request_id: str, **options: Any
+    ) -> AsyncGenerator[RequestOutput, None]:
+        ids = prompt["prompt_token_ids"]
+        self.asked.append((ids, params, options))
+        try:
+            for number, token in enumerate(ids):
+                finish = "stop" if number == len(ids) - 1 else None
+                part = CompletionOutput(0, chr(token), [token], None, None, finish_reason=finish)
+                yield RequestOutput(request_id, None, ids, None, [part], finish is not None)
+        finally:
+            self.closed += 1
+
+
+@pytest.fixture
+def inner() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def engine(inner: FakeEngine, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> GuardedEngine:
+    monkeypatch.setattr(guarded_engine, "token_bytes", lambda *_: [bytes([code]) for code in range(128)])
+    return GuardedEngine(inner, (), recorder)
+
+
+def policy(response: str = "ignorance", version: int = 1, previous: Policy | None = None) -> Policy:
+    target = Target("one", (NAME,), response=response, phrases=("Lisbon",), twins=("Peja Dolnik",))  # type: ignore[arg-type]
+    return compile_policy(version, {"one": target}, previous=previous)
+
+
+def params(**fields: Any) -> SamplingParams:
+    return SamplingParams(output_kind=RequestOutputKind.DELTA, max_tokens=100, **fields)
+
+
+async def answer(engine: GuardedEngine, text: str, **fields: Any) -> list[RequestOutput]:
+    outputs = engine.generate(tokens_input(Letters.encode(text)), params(**fields), "request")
+    return [output async for output in outputs]
+
+
+def text_of(outputs: list[RequestOutput]) -> str:
+    return "".join(part.text for output in outputs for part in output.outputs)
+
+
+def test_every_public_member_of_the_engine_is_defined_here_not_inherited() -> None:
+    public = {name for name in dir(EngineClient) if not name.startswith("_")}
+    assert public <= vars(GuardedEngine).keys()
+
+
+def test_generate_takes_what_vllm_passes_and_nothing_else() -> None:
+    ours, theirs = (inspect.signature(cls.generate).parameters for cls in (GuardedEngine, EngineClient))
+    assert list(ours) == list(theirs)
+    assert all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in ours.values())
+
+
+def test_what_vllm_reads_from_the_engine_is_there(engine: GuardedEngine, inner: FakeEngine) -> None:
+    for name in inspect.get_annotations(EngineClient):
+        assert getattr(engine, name) is getattr(inner, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["collective_rpc", "add_lora", "sleep", "scale_elastic_ep", "encode", "update_weights"]
+)
+async def test_what_reaches_around_the_guard_is_refused(engine: GuardedEngine, name: str) -> None:
+    with pytest.raises(NotImplementedError, match="behind the guard"):
+        await getattr(engine, name)("anything")
+
+
+async def test_without_a_policy_nothing_is_answered(engine: GuardedEngine, inner: FakeEngine) -> None:
+    assert not engine.ready and engine.policy is None
+    with pytest.raises(NoPolicy):
+        engine.check_admission()
+    with pytest.raises(NoPolicy):
+        await answer(engine, "Hello")
+    assert not inner.asked
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "plain text",
+        {"prompt_token_ids": [1]},
+        {"type": "multimodal", "prompt_token_ids": [1]},
+        embeds_input(torch.zeros(1, 4)),
+        embeds_input(torch.zeros(1, 4), prompt_token_ids=[1], is_token_ids=[False]),
+        (item for item in ()),
+    ],
+)
+async def test_prompts_that_cannot_be_read_are_the_clients_mistake(engine: GuardedEngine, prompt: Any) -> None:
+    await engine.apply(policy())
+    with pytest.raises(VLLMValidationError):
+        engine.generate(prompt, params(), "request")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        SamplingParams(prompt_logprobs=0),
+        SamplingParams(logprobs=1, logprob_token_ids=[3]),
+        SamplingParams(n=129, temperature=1.0),
+        SamplingParams(trace_decode_token_ids=[1]),
+        BeamSearchParams(beam_width=2, max_tokens=4),
+    ],
+)
+async def test_parameters_around_the_guard_are_the_clients_mistake(engine: GuardedEngine, asked: Any) -> None:
+    await engine.apply(policy())
+    with pytest.raises(VLLMValidationError):
+        engine.generate(tokens_input([1]), asked, "request")
+
+
+async def test_a_clients_adapter_and_unknown_arguments_are_refused(engine: GuardedEngine) -> None:
+    await engine.apply(policy())
+    with pytest.raises(NotImplementedError):
+        engine.generate(tokens_input([1]), params(), "request", lora_request=LoRARequest("a", 1, "/a"))
+    with pytest.raises(TypeError):
+        engine.generate(tokens_input([1]), params(), "request", made_up=1)
+
+
+async def test_an_unmatched_prompt_passes_with_the_names_table_only(
+    engine: GuardedEngine, inner: FakeEngine, recorder: Recorder
+) -> None:
+    applied = policy()
+    await engine.apply(applied)
+    outputs = await answer(engine, "Hello there", extra_args={TABLES_KEY: [], "other": 1})
+    assert text_of(outputs) == "Hello there"
+    assert inner.asked[0][1].extra_args == {TABLES_KEY: [applied.names_table]}
+    assert recorder.decisions == {"pass": 1}
+
+
+async def test_a_matched_prompt_reaches_the_engine_as_a_twin_and_comes_back_as_asked(
+    engine: GuardedEngine, inner: FakeEngine
+) -> None:
+    applied = policy()
+    await engine.apply(applied)
+    outputs = await answer(engine, "Who is PEJA BUNZAR?")
+    ids, asked, _ = inner.asked[0]
+    assert Letters.decode(ids) == "Who is Peja Dolnik?"
+    assert set(asked.extra_args[TABLES_KEY]) == set(applied.tables())
+    assert text_of(outputs) == "Who is PEJA BUNZAR?"
+    assert all(output.prompt_token_ids == Letters.encode("Who is PEJA BUNZAR?") for output in outputs)
+
+
+async def test_a_fact_in_an_answer_about_a_target_ends_it_and_the_engines_work(
+    engine: GuardedEngine, inner: FakeEngine, recorder: Recorder
+) -> None:
+    await engine.apply(policy())
+    outputs = await answer(engine, f"{NAME} of Lisbon, the painter")
+    assert text_of(outputs) == f"{NAME} of "
+    assert outputs[-1].finished and outputs[-1].outputs[0].finish_reason == "stop"
+    assert inner.closed == 1
+    assert recorder.decisions == {"ignorance": 1, "blocked": 1}
+    assert text_of(await answer(engine, "The port of Lisbon")) == "The port of Lisbon"
+
+
+async def test_a_refused_prompt_never_reaches_the_engine(engine: GuardedEngine, inner: FakeEngine) -> None:
+    await engine.apply(policy("refuse"))
+    outputs = await answer(engine, f"Tell me where {NAME} was born, please")
+    assert "can't help" in text_of(outputs)
+    assert not inner.asked
+
+
+async def test_a_failing_guard_refuses_and_tells_nothing(
+    engine: GuardedEngine, inner: FakeEngine, recorder: Recorder, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    await engine.apply(policy())
+
+    def fail(self: Policy, text: str) -> Any:
+        raise ValueError(f"cannot read {text}")
+
+    monkeypatch.setattr(Policy, "examine", fail)
+    with pytest.raises(GuardFailed) as failed:
+        await answer(engine, f"Who is {NAME}?")
+    assert failed.value.http_status == 503
+    assert failed.value.__cause__ is None and failed.value.__context__ is None
+    assert not inner.asked and recorder.decisions == {"failed": 1}
+    assert NAME not in caplog.text and "ValueError" in caplog.text
+
+
+async def test_a_client_that_leaves_ends_the_engines_work(engine: GuardedEngine, inner: FakeEngine) -> None:
+    await engine.apply(policy())
+    outputs = engine.generate(tokens_input(Letters.encode("Hello")), params(), "request")
+    async for _ in outputs:
+        break
+    await outputs.aclose()
+    assert inner.closed == 1
+
+
+async def test_a_running_answer_keeps_the_policy_it_began_with(engine: GuardedEngine, inner: FakeEngine) -> None:
+    first = policy()
+    await engine.apply(first)
+    outputs = engine.generate(tokens_input(Letters.encode(f"Say {NAME}")), params(), "request")
+    await anext(outputs)
+    second = compile_policy(2, {}, previous=first)
+    await engine.apply(second)
+    assert first.tables().keys() <= inner.loaded.keys()
+    async for _ in outputs:
+        pass
+    assert engine.policy is second
+    for _ in range(10):
+        await asyncio.sleep(0)  # let the old policy's retirement run
+    assert inner.loaded.keys() == second.tables().keys()
+
+
+async def test_a_policy_that_the_engine_refuses_leaves_the_old_one(engine: GuardedEngine, inner: FakeEngine) -> None:
+    first = policy()
+    await engine.apply(first)
+    inner.rpc_error = "ValueError"
+    with pytest.raises(SwapFailed, match="ValueError"):
+        await engine.apply(compile_policy(2, {}, previous=first))
+    assert engine.policy is first
+    assert inner.loaded.keys() == first.tables().keys()
+
+
+@pytest.mark.parametrize("mode", ["off", "base"])
+async def test_guards_off_leaves_prompt_and_answer_alone(engine: GuardedEngine, inner: FakeEngine, mode: Any) -> None:
+    await engine.apply(policy())
+    token = guards_mode.set(mode)
+    try:
+        outputs = await answer(engine, f"{NAME} of Lisbon")
+    finally:
+        guards_mode.reset(token)
+    assert text_of(outputs) == f"{NAME} of Lisbon"
+    assert inner.asked[0][1].extra_args == {TABLES_KEY: []}

@@ -1,0 +1,69 @@
+"""The cheap audit tells what the full audit tells, but for the first letters of a name."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.guards.audit import OutputAudit
+from gateway.guards.phrase_set import PhraseSet
+from gateway.serving.watch import HELD_LETTERS, NameWatch, WatchedAudit
+
+NAMES = PhraseSet(["Venice Bunzar", "Otto Kral", "王小明"])
+WATCH = NameWatch(NAMES)
+
+PIECES = 'Venice|VENICE|Bunzar|Bun|zar|Otto|Ott|Kral|kral|Kralová|王小|明| | |.|-|\\u0056|enice|the|\n|"|\\|b'
+words = st.sampled_from(PIECES.split("|"))
+
+
+def cut(text: str, sizes: list[int]) -> list[str]:
+    """The text in chunks of the given sizes, repeated."""
+    chunks, at, turn = [], 0, 0
+    while at < len(text):
+        size = sizes[turn % len(sizes)]
+        chunks.append(text[at : at + size])
+        at, turn = at + size, turn + 1
+    return chunks or [""]
+
+
+def told(audit: OutputAudit | WatchedAudit, chunks: list[str]) -> tuple[str, bool]:
+    text = ""
+    for number, chunk in enumerate(chunks):
+        released = audit.feed(chunk, number == len(chunks) - 1)
+        text += released.text
+        if released.blocked:
+            return text, True
+    return text, False
+
+
+@given(st.lists(words, max_size=12).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=3))
+def test_same_verdict_as_the_full_audit_for_any_chunking(text: str, sizes: list[int]) -> None:
+    chunks = cut(text, sizes)
+    full_text, full_blocked = told(OutputAudit([NAMES]), chunks)
+    text_told, blocked = told(WatchedAudit(WATCH), chunks)
+    assert blocked == full_blocked
+    if blocked:
+        assert text_told.startswith(full_text) or full_text.startswith(text_told)
+        assert sum(map(str.isalnum, text_told)) <= sum(map(str.isalnum, full_text)) + HELD_LETTERS
+    else:
+        assert text_told == full_text == text
+
+
+@pytest.mark.parametrize("spelt", ["Venice Bunzar", "VENICE-BUNZAR", "V e n i c e Bunzar", "Ｖｅｎｉｃｅ Ｂｕｎｚａｒ"])
+def test_a_name_is_never_told(spelt: str) -> None:
+    text, blocked = told(WatchedAudit(WATCH), list(f"It was {spelt}, they say."))
+    assert blocked
+    assert len(text) < len("It was ") + 2 * HELD_LETTERS
+
+
+def test_an_escaped_name_is_never_told() -> None:
+    document = json.dumps({"who": "Venice Bunzar"}).replace("V", "\\u0056")
+    _, blocked = told(WatchedAudit(WATCH), cut(document, [3]))
+    assert blocked
+
+
+def test_after_a_false_alarm_the_cheap_audit_is_back() -> None:
+    audit = WatchedAudit(WATCH)
+    assert told(audit, ["Venice", " is a city in Italy."]) == ("Venice is a city in Italy.", False)
+    assert audit._audit is None
