@@ -154,13 +154,12 @@ class OutputAudit:
         limit = self._blocked_at
         if limit is None:
             limit = min((start for track in self._tracks() for start in track.starts()), default=self._read)
-        longer = min(self._rewritten.starts(), default=self._read)
         pieces: list[str] = []
         at = self._released
         for found in sorted(self._to_rewrite, key=lambda ended: (ended.start, -ended.end)):
             if found.start < at:  # inside one rewritten before
                 continue
-            if found.end > limit or longer <= found.start:
+            if found.end > limit:
                 limit = limit if self._blocked_at is not None else min(limit, found.start)
                 break
             pieces.append(self._text(at, found.start))

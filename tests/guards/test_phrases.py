@@ -81,6 +81,41 @@ def test_banned_tokens_are_those_of_brute_force(bpe: Bpe, index: VocabularyIndex
     assert table.banned(state).tolist() == brute_force(bpe.token_bytes, history, [p for p in phrases if fold(p).text])
 
 
+_CUT = [
+    "—dog",
+    "é dog",
+    "dogé",
+    "x\u0301dog",
+    "\u200bVenice",
+    "á Venice",
+    "“Venice”",
+    "Vénice",
+    "狗 dog",
+    "里斯本",
+    "ｄｏｇ",
+    "ó dog—",
+    "a\u0301",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_banned_tokens_are_those_of_brute_force_where_tokens_cut_characters(data: st.DataObject) -> None:
+    def piece() -> bytes:
+        whole = data.draw(st.sampled_from(_CUT)).encode()
+        start = data.draw(st.integers(0, len(whole) - 1))
+        return whole[start : data.draw(st.integers(start + 1, len(whole)))]
+
+    tokens = [piece() for _ in range(data.draw(st.integers(1, 25)))]
+    vocabulary: list[bytes | None] = [*tokens, *(bytes([byte]) for byte in b"dogVenic -s\xc3\xa9\xcc\x81\xe2\x80\x94")]
+    phrases = data.draw(
+        st.lists(st.sampled_from(["dog", "Venice", "里斯本", "狗", "é", "a dog"]), min_size=1, max_size=4)
+    )
+    history = data.draw(st.lists(st.integers(0, len(vocabulary) - 1), max_size=4))
+    table = PhraseTable(VocabularyIndex(vocabulary), phrases)
+    assert table.banned(_after(table, history)).tolist() == brute_force(vocabulary, history, phrases)
+
+
 def is_stopped(bpe: Bpe, table: PhraseTable, text: str) -> bool:
     return any_banned(table, bpe.encode(text))
 

@@ -93,5 +93,13 @@ def test_an_invisible_token_goes_with_the_match_around_it() -> None:
     assert table.substitute([0, 1, 2, 3], [Match(0, 4, "a")], {"a": "X"}, lambda _: [4]) == [4, 3]
 
 
+def test_a_character_cut_by_tokens_stays_whole() -> None:
+    table = TokenTable([b"\xc3", b"\xa9Ra", b"bo\xc3", b"\xa9!", b"?"])
+    encoded: list[str] = []
+    ids = table.substitute([0, 1, 2, 3, 4], [Match(1, 5, "a")], {"a": "X"}, lambda text: encoded.append(text) or [9])
+    assert encoded == ["éXé!"]
+    assert ids == [9, 4]
+
+
 def test_no_matches_no_change(bpe: Bpe) -> None:
     assert TokenTable(bpe.token_bytes).substitute([5, 6, 0], [], {}, bpe.encode) == [5, 6, 0]
