@@ -1,8 +1,9 @@
 """Connections to Redis: the same time-outs everywhere, one translation of its errors, what the server can promise."""
 
+import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import redis
 import redis.asyncio
@@ -28,13 +29,17 @@ _TRIES = 5
 
 
 def connect(url: str) -> redis.asyncio.Redis:
-    """A client for the gateway's event loop; connects when first used."""
+    """A client for the gateway's event loop; connects when first used. Use it within `answering`.
+
+    It has no time-out of its own: the client library enforces that by `asyncio.wait_for`, which on Python 3.11 may
+    swallow the cancellation of the task that waits.
+    """
     retry = AsyncRetry(_BACKOFF, _TRIES, supported_errors=(RedisConnectionError,))
     return redis.asyncio.Redis.from_url(
         url,
         decode_responses=True,
         protocol=2,
-        socket_timeout=TIMEOUT_S,
+        socket_timeout=None,
         socket_connect_timeout=TIMEOUT_S,
         max_connections=10_000,
         retry=retry,
@@ -65,13 +70,21 @@ def store_errors() -> Iterator[None]:
         raise StoreUnavailable(f"Redis: {type(error).__name__} {message}".rstrip()) from None
 
 
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """For commands of the event loop's client: `StoreUnavailable` if Redis fails, or does not answer in time."""
+    with store_errors():
+        async with asyncio.timeout(TIMEOUT_S):
+            yield
+
+
 async def has_waitaof(client: redis.asyncio.Redis) -> bool:
     """Whether the server can confirm that a write is on disk; warns of servers that may lose writes.
 
     Raises:
         StoreUnavailable: the server is away, or too old.
     """
-    with store_errors():
+    async with answering():
         info = await client.info("server")
         version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
         if version < OLDEST_VERSION:

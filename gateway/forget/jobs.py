@@ -23,6 +23,8 @@ TIMEOUT_S = 3600
 BEGINS_WITHIN = timedelta(seconds=30)
 RECONCILE_EVERY_S = 3.0
 
+_BEGUN = frozenset({State.ERASING, State.VERIFYING})
+
 
 class Jobs:
     """Queues `gateway.worker.run(kind, request_id)`; kind is "erase" or "rebuild". Blocking: call it in a thread.
@@ -49,7 +51,11 @@ class Jobs:
     def enqueue(self, kind: str, request_id: str) -> bool:
         """Queues a job, unless the request has one that is waiting or has just been taken; says whether it did."""
         with store_errors():
-            return self._enqueue(f"{kind}-{request_id}", kind, request_id, set(self.queue.job_ids))
+            job_id = _job_id(kind, request_id)
+            if job_id in self.queue.job_ids or self._just_taken(job_id):
+                return False
+            self._enqueue(kind, request_id)
+        return True
 
     def reconcile(self) -> int:
         """Gives a job to every request that needs one and has none; returns how many were missing."""
@@ -59,7 +65,11 @@ class Jobs:
             missing = 0
             for request_id, state in waiting:
                 kind = "rebuild" if state is State.WITHDRAWING else "erase"
-                missing += self._enqueue(f"{kind}-{request_id}", kind, request_id, queued)
+                job_id = _job_id(kind, request_id)
+                # A request that was begun has a lease, which ended: whoever took the job is gone.
+                if job_id not in queued and (state in _BEGUN or not self._just_taken(job_id)):
+                    self._enqueue(kind, request_id)
+                    missing += 1
         if missing:
             logger.info("queued %d jobs that were missing", missing)
         return missing
@@ -69,13 +79,15 @@ class Jobs:
         with store_errors():
             return {"queued": self.queue.count, "started": self.queue.started_job_registry.count}
 
-    def _enqueue(self, job_id: str, kind: str, request_id: str, queued: set[str]) -> bool:
-        if job_id in queued or self._just_taken(job_id):
-            return False
+    def _enqueue(self, kind: str, request_id: str) -> None:
         self.queue.enqueue_call(
-            FUNCTION, args=(kind, request_id), job_id=job_id, timeout=TIMEOUT_S, result_ttl=0, failure_ttl=TIMEOUT_S
+            FUNCTION,
+            args=(kind, request_id),
+            job_id=_job_id(kind, request_id),
+            timeout=TIMEOUT_S,
+            result_ttl=0,
+            failure_ttl=TIMEOUT_S,
         )
-        return True
 
     def _just_taken(self, job_id: str) -> bool:
         try:
@@ -86,3 +98,7 @@ class Jobs:
         if job.get_status(refresh=False) is not JobStatus.STARTED or started_at is None:
             return False
         return datetime.now(UTC) - started_at.replace(tzinfo=UTC) < BEGINS_WITHIN
+
+
+def _job_id(kind: str, request_id: str) -> str:
+    return f"{kind}-{request_id}"

@@ -60,7 +60,6 @@ class Replica:
         self._live: Composite | None = None
         self._policy: Policy | None = None
         self._caught_up = False
-        self._stopping = False
         self._orphaned: dict[str, EnforcedRequest] = {}
         self._swap_after = -math.inf
         self._swap_pause_s = FIRST_RETRY_S
@@ -92,18 +91,13 @@ class Replica:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._beat())
-                try:
-                    await asyncio.get_running_loop().create_future()
-                finally:
-                    # Cancelling is not enough: asyncio.wait_for of Python 3.11, in the client library, may eat it.
-                    self._stopping = True
         finally:
             with suppress(StoreUnavailable):  # then its lease runs out
                 await self._store.leave(self._id)
 
     async def _follow(self) -> None:
         retry_s = FIRST_RETRY_S
-        while not self._stopping:
+        while True:
             try:
                 await self._load()
                 await self._enforce_targets()
@@ -119,7 +113,7 @@ class Replica:
             retry_s = min(2 * retry_s, LAST_RETRY_S)
 
     async def _beat(self) -> None:
-        while not self._stopping:
+        while True:
             await asyncio.sleep(HEARTBEAT_S)
             if self._policy is not None:
                 with suppress(StoreUnavailable):  # the follower logs it

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import redis.asyncio
 
-from gateway.forget.connection import BLOCK_S, WAITAOF_TIMEOUT_MS, connect, has_waitaof, store_errors
+from gateway.forget.connection import BLOCK_S, WAITAOF_TIMEOUT_MS, answering, connect, has_waitaof
 from gateway.forget.errors import (
     IdempotencyConflict,
     IllegalTransition,
@@ -159,7 +159,7 @@ class Store:
 
     async def leave(self, replica_id: str) -> None:
         """A replica stops serving: nobody waits for it any more."""
-        with store_errors():
+        async with answering():
             await self._client.hdel(f"{ROOT}:replicas", replica_id)
 
     async def events(self, id_: str, after: str = "0-0", *, block: bool = True) -> list[Event]:
@@ -208,12 +208,12 @@ class Store:
 
     async def _read_stream(self, key: str, after: str, block_s: float | None) -> list[tuple[str, Mapping[str, str]]]:
         block_ms = None if block_s is None else max(1, int(block_s * 1000))  # 0 would mean for ever
-        with store_errors():
+        async with answering():
             reply: Any = await self._client.xread({key: after}, count=500, block=block_ms)
         return reply[0][1] if reply else []
 
     async def _run(self, name: str, *arguments: str | int) -> Any:
-        with store_errors():
+        async with answering():
             return await self._client.eval(script(name), 1, ROOT, *arguments)
 
     async def _write(self, name: str, *arguments: str | int) -> Any:
@@ -222,7 +222,7 @@ class Store:
             await self.check()
         if not self._waitaof:  # an embedded server answers only after its fsync
             return await self._run(name, *arguments)
-        with store_errors():
+        async with answering():
             async with self._client.pipeline(transaction=False) as pipeline:  # WAITAOF is about its own connection
                 pipeline.eval(script(name), 1, ROOT, *arguments)
                 pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)

@@ -277,7 +277,25 @@ async def test_publishing_over_a_withdrawn_neighbour_is_refused(desk: Desk) -> N
     await desk.store.withdraw(neighbour)
     with pytest.raises(CompositeConflict):
         desk.worker.publish_composite(attempt, composite(neighbour, id_, verified=[id_]))
-    desk.worker.publish_composite(attempt, composite(id_, verified=[id_]))
+
+
+async def test_nothing_is_built_on_an_adapter_with_a_withdrawn_request(desk: Desk) -> None:
+    """Leaving its id out is not enough: what was loaded before still has it in its weights."""
+    first, second = await desk.erased("Ivo Marlin"), await desk.erased("Ada Quist")
+    third = await desk.guarded("Ben Orlow")
+    attempt = desk.worker.begin(third)
+    await desk.store.withdraw(first)
+    with pytest.raises(CompositeConflict):
+        desk.worker.publish_composite(attempt, composite(second, third, verified=[third]))
+    fourth = await desk.guarded("Cara Venn")
+    with pytest.raises(NothingToDo):
+        desk.worker.begin(fourth)
+    desk.worker.publish_composite(desk.worker.begin(first), composite(second, verified=[second]))
+    with pytest.raises(CompositeConflict):
+        desk.worker.publish_composite(attempt, composite(second, third, verified=[third]))
+    desk.worker.publish_composite(desk.worker.begin(fourth), composite(second, fourth, verified=[fourth]))
+    await desk.acknowledge()
+    assert (await desk.state(first), await desk.state(fourth)) == (State.WITHDRAWN, State.ERASED)
 
 
 async def test_publishing_may_not_lose_what_another_worker_published(desk: Desk) -> None:

@@ -14,6 +14,13 @@ if redis.call('SISMEMBER', key('work'), id) == 0 or tonumber(get(id, 'lease') or
   return {'idle', state}
 end
 if state ~= 'withdrawing' then
+  -- Nothing is built on top of an adapter that still has a withdrawn request in it: its rebuild comes first.
+  local composite = current_composite()
+  for _, other in ipairs((split(composite and composite.requests))) do
+    if not is_enforced(other) then
+      return {'idle', state}
+    end
+  end
   if tonumber(get(id, 'attempt')) >= tonumber(ARGV[4]) and move(id, 'failed', 'attempts_exhausted') then
     end_attempt(id)
     return {'exhausted', 'failed'}
@@ -22,5 +29,5 @@ if state ~= 'withdrawing' then
     move(id, 'erasing', '')
   end
 end
-redis.call('HSET', record(id), 'token', token, 'lease', now + tonumber(ARGV[3]))
+redis.call('HSET', record(id), 'token', token, 'lease', now + tonumber(ARGV[3]), 'removals', removals())
 return {'ok', get(id, 'state'), redis.call('HINCRBY', record(id), 'attempt', 1)}

@@ -51,6 +51,11 @@ local function current_composite()
   return composite
 end
 
+-- How many requests were withdrawn from a live composite so far.
+local function removals()
+  return redis.call('GET', key('removals')) or '0'
+end
+
 local function head()
   local fields = redis.call('HMGET', key('head'), 'version', 'chain')
   return tonumber(fields[1] or '0'), fields[2] or ''

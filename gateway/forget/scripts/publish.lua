@@ -7,6 +7,11 @@ if not holds(id, token) then
   return {'stale'}
 end
 
+-- What an erasure builds on may have lost a request since it began, though its weights have not.
+if get(id, 'state') ~= 'withdrawing' and get(id, 'removals') ~= removals() then
+  return {'conflict'}
+end
+
 local ids, contained = split(ARGV[7])
 for _, other in ipairs(ids) do
   if not is_enforced(other) then

@@ -43,6 +43,7 @@ local next_step = 'wait'
 local composite = current_composite()
 local ids, contained = split(composite and composite.requests)
 if contained[id] then
+  redis.call('INCR', key('removals'))
   local _, verified = split(composite.verified)
   local remaining = {}
   for _, other in ipairs(ids) do
