@@ -116,6 +116,23 @@ def test_banned_tokens_are_those_of_brute_force_where_tokens_cut_characters(data
     assert table.banned(_after(table, history)).tolist() == brute_force(vocabulary, history, phrases)
 
 
+@pytest.mark.parametrize(
+    ("vocabulary", "forbidden"),
+    [
+        ([b"do\xc3", b"\xa9g", b"g"], [2]),  # an e acute breaks the word off, a broken character does not
+        ([b"do\xe2\x80", b"\x94g", b"\x94 g", b"\xa6x"], [1, 2]),  # a dash does not break it off
+        ([b"do\xe2", b"\x80\x94g", b"\x80g", b"g"], [1, 2, 3]),
+        ([b"x\xcc", b"\x81dog", b"\x81 dog", b"dog"], [2, 3]),  # an accent is no edge
+        ([b"-\xcc", b"\x81dog", b"\x81 dogs"], [1, 2]),
+        ([b"d\xef\xbd", b"\x8fg", b"\x8f"], [1]),  # a full-width o
+    ],
+)
+def test_characters_cut_by_tokens(vocabulary: list[bytes | None], forbidden: list[int]) -> None:
+    table = PhraseTable(VocabularyIndex(vocabulary), ["dog"])
+    assert brute_force(vocabulary, [0], ["dog"]) == forbidden
+    assert table.banned(_after(table, [0])).tolist() == forbidden
+
+
 def is_stopped(bpe: Bpe, table: PhraseTable, text: str) -> bool:
     return any_banned(table, bpe.encode(text))
 
