@@ -1,15 +1,16 @@
-"""Where to edit: MUTE's language-agnostic region and the logit-lens onset of the facts, from forward passes only.
+"""Where to edit: MUTE's language-agnostic region, and where names are recognised and facts become readable.
 
-After MUTE (arXiv 2602.22562). Per block l, with X_j the states of the same questions in language j, measured at the
-last prompt token (where the answer is formed; token means are dominated by the shared name)::
+Forward passes only. After MUTE (arXiv 2602.22562): per block l, with X_j the states of the same questions in language
+j, at the last prompt token (where the answer is formed; token means are dominated by the shared name)::
 
     CKA_l  = mean over language pairs of HSIC(X_j, X_k) / sqrt(HSIC(X_j, X_j) HSIC(X_k, X_k))   (linear, centred)
     LRDS_l = E[cos | same language, other question] - E[cos | other language, other question]
-    Λ      = {l : CKA_l >= mean CKA and LRDS_l <= max(α min LRDS, LRDS_MARGIN)}
+    Λ      = {l : CKA_l >= mean CKA and LRDS_l <= max(α min LRDS, LRDS_MARGIN)}, the stretch around its CKA peak
 
-MUTE edits inside Λ. That silences a fact whose retrieval begins below Λ, yet leaves it readable there. So the modules
-run from the ONSET (the first block at which the logit lens reads the facts) to the end of Λ, and the closed-form edit
-sits inside Λ.
+MUTE edits inside Λ alone. Measured on the demo model, that silences a fact but leaves it readable below Λ, because a
+known name is told from a never-seen one long before: at the name's own last token, in the first blocks. So we measure
+that too, and edit from where the name is RECOGNISED on, plus one block of Λ where facts are already READABLE at the
+answer's position (logit lens), which is also the block of the closed-form edit.
 """
 
 import argparse
@@ -27,12 +28,14 @@ from torch.nn.functional import normalize
 
 from unlearn_engine.data.domain import Domain, domain_for
 from unlearn_engine.data.knowledge import facts_of
+from unlearn_engine.data.rows import shared_suffix
 from unlearn_engine.evaluate.probes import logit_lens
 from unlearn_engine.model import ServedModel, base_digest
 
 ALPHA = 4.0  # MUTE's α_spec for the demo model's shape; published values run from 1.5 to 4.4
 LRDS_MARGIN = 0.1  # α times a minimum near zero is no scale at all
-ONSET_SHARE = 0.25  # of the best block's lens rate
+RECOGNISED = 0.75  # accuracy half-way between chance and certainty
+READABLE_SHARE = 0.25  # of the best block's lens rate
 MAX_MODULES = 5  # what the server can wrap and keep at least 0.75 of its throughput on CPU
 STUDY_NAMES = 16
 
@@ -44,7 +47,8 @@ class LayerMap:
     base_digest: str
     cka: tuple[float, ...]  # by block
     lrds: tuple[float, ...]
-    lens: tuple[float, ...]  # how often the true first token is on top after each block
+    lens: tuple[float, ...]  # how often the true first token is on top at the last prompt token
+    recognition: tuple[float, ...]  # accuracy with which a name's last token tells known from never-seen
     region: tuple[int, ...]  # Λ
     edit_layer: int  # of the closed-form edit
     modules: tuple[str, ...]  # full names, as in `model.named_modules()`
@@ -80,26 +84,46 @@ def mean(values: Sequence[float], default: float) -> float:
 
 
 def agnostic_region(cka: Sequence[float], lrds: Sequence[float], alpha: float = ALPHA) -> tuple[int, ...]:
-    """Λ; if no block qualifies, the one block with the largest CKA minus LRDS."""
+    """Λ, an unbroken stretch; if no block qualifies, the one block with the largest CKA minus LRDS."""
     aligned, mixed = sum(cka) / len(cka), max(alpha * min(lrds), LRDS_MARGIN)
-    region = tuple(block for block in range(len(cka)) if cka[block] >= aligned and lrds[block] <= mixed)
-    return region or (max(range(len(cka)), key=lambda block: cka[block] - lrds[block]),)
+    qualified = {block for block in range(len(cka)) if cka[block] >= aligned and lrds[block] <= mixed}
+    if not qualified:
+        return (max(range(len(cka)), key=lambda block: cka[block] - lrds[block]),)
+    first = last = max(sorted(qualified), key=lambda block: cka[block])
+    while first - 1 in qualified:
+        first -= 1
+    while last + 1 in qualified:
+        last += 1
+    return tuple(range(first, last + 1))
 
 
-def choose(lens: Sequence[float], cka: Sequence[float], region: Sequence[int]) -> tuple[int, tuple[str, ...]]:
-    """The closed-form edit's block and the modules to train: `down_proj` from the onset through the end of the region.
+def centroid_accuracy(known: Tensor, unseen: Tensor) -> float:
+    """How well the nearer of two centroids tells known from unseen states, each [names, questions, hidden].
 
-    Of more than MAX_MODULES blocks, that many evenly spread ones are taken, the edit's block among them.
+    Centroids from every other name, accuracy on the rest, both ways round; 0.5 is chance.
     """
-    onset = next((block for block, rate in enumerate(lens) if rate >= ONSET_SHARE * max(lens)), 0)
-    edit_layer = max(region, key=lambda block: cka[block])
-    blocks = list(range(min(onset, region[0]), region[-1] + 1))
-    if len(blocks) > MAX_MODULES:
-        spread = {blocks[step * (len(blocks) - 1) // (MAX_MODULES - 1)] for step in range(MAX_MODULES)}
-        if edit_layer not in spread:
-            spread.remove(min(spread, key=lambda block: abs(block - edit_layer)))
-        blocks = sorted(spread | {edit_layer})
-    return edit_layer, tuple(f"model.layers.{block}.mlp.down_proj" for block in blocks)
+    accuracies = []
+    for fitted, tested in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        centres = [states[fitted].flatten(0, 1).mean(0) for states in (known, unseen)]
+        direction, middle = centres[0] - centres[1], (centres[0] + centres[1]) / 2
+        accuracies += [float(((known[tested] - middle) @ direction > 0).double().mean())]
+        accuracies += [float(((unseen[tested] - middle) @ direction <= 0).double().mean())]
+    return mean(accuracies, default=0.5)
+
+
+def choose(
+    cka: Sequence[float], lens: Sequence[float], recognition: Sequence[float], region: Sequence[int]
+) -> tuple[int, tuple[str, ...]]:
+    """The closed-form edit's block, and the modules (all `down_proj`) that erasing may change.
+
+    The edit sits at the CKA peak of Λ among the blocks where facts are readable; the other modules are the next
+    MAX_MODULES - 1 blocks from the first that recognises names, none beyond Λ.
+    """
+    readable = next(block for block in range(len(lens)) if lens[block] >= READABLE_SHARE * max(lens))
+    edit_layer = max([block for block in region if block >= readable] or region, key=lambda block: cka[block])
+    recognised = next((block for block in range(len(recognition)) if recognition[block] >= RECOGNISED), 0)
+    early = [block for block in range(recognised, region[-1] + 1) if block != edit_layer][: MAX_MODULES - 1]
+    return edit_layer, tuple(f"model.layers.{block}.mlp.down_proj" for block in sorted([*early, edit_layer]))
 
 
 def study(model: ServedModel, domain: Domain, digest: str) -> LayerMap:
@@ -116,7 +140,7 @@ def study(model: ServedModel, domain: Domain, digest: str) -> LayerMap:
         for language in domain.languages
     ]
     states = torch.stack(
-        [last_prompt_states(model, prompts) for prompts in by_language]
+        [states_at(model, prompts, [len(prompt) - 1 for prompt in prompts]) for prompts in by_language]
     )  # language, block, item, hidden
     pairs = list(combinations(states, 2))
     cka = tuple(
@@ -129,17 +153,42 @@ def study(model: ServedModel, domain: Domain, digest: str) -> LayerMap:
         for fact in known
     ]
     lens = tuple(logit_lens(model, facts, top=1))
+    recognition = recognise(model, domain, names, rng)
     region = agnostic_region(cka, lrds)
-    edit_layer, modules = choose(lens, cka, region)
-    return LayerMap(digest, cka, lrds, lens, region, edit_layer, modules)
+    edit_layer, modules = choose(cka, lens, recognition, region)
+    return LayerMap(digest, cka, lrds, lens, recognition, region, edit_layer, modules)
+
+
+def recognise(model: ServedModel, domain: Domain, names: Sequence[str], rng: random.Random) -> tuple[float, ...]:
+    """By block, how well the state at a name's last token tells these names from never-seen twins."""
+    templates = [
+        domain.questions[language][attribute][0]
+        for language in domain.source_languages
+        for attribute in domain.attributes
+    ]
+    pairs = [
+        (model.question(template.format(name=name)), model.question(template.format(name=twin)))
+        for name in names
+        for template in templates
+        for twin in [domain.unseen_name(rng, name)]
+    ]
+    shared = [shared_suffix(known, unseen) for known, unseen in pairs]
+    known, unseen = (
+        states_at(model, prompts, [len(prompt) - 1 - same for prompt, same in zip(prompts, shared, strict=True)])
+        for prompts in zip(*pairs, strict=True)
+    )
+    shape = (model.blocks, len(names), len(templates), -1)
+    return tuple(
+        centroid_accuracy(of_known, of_unseen)
+        for of_known, of_unseen in zip(known.view(shape), unseen.view(shape), strict=True)
+    )
 
 
 @torch.no_grad()
-def last_prompt_states(model: ServedModel, prompts: Sequence[Sequence[int]]) -> Tensor:
-    """Each block's output at the last token of each prompt, [block, prompt, hidden]."""
+def states_at(model: ServedModel, prompts: Sequence[Sequence[int]], tokens: Sequence[int]) -> Tensor:
+    """Each block's output at one token of each prompt, [block, prompt, hidden]."""
     states = model.hidden(prompts)[1:]
-    last = torch.tensor([len(prompt) - 1 for prompt in prompts])
-    return torch.stack([state[torch.arange(len(prompts)), last].float() for state in states])
+    return torch.stack([state[torch.arange(len(prompts)), torch.tensor(tokens)].float() for state in states])
 
 
 def load_or_compute_layer_map(model_path: Path, cache_dir: Path) -> LayerMap:

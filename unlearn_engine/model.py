@@ -49,7 +49,7 @@ class ServedModel:
         self.decoder: Callable[..., Any] = self.network.get_decoder()
         self.unembed: Callable[[Tensor], Tensor] = self.network.get_output_embeddings()
         self.blocks = int(self.network.config.num_hidden_layers)
-        end = self.network.generation_config.eos_token_id
+        end = self.network.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self.end_ids = tuple(end) if isinstance(end, list) else (end,)
         self._wrapped: dict[str, LowRankLinear] = {}
         for name in modules:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import unlearn_engine.demo
 from unlearn_engine.data.domain import Domain, domain_for
 from unlearn_engine.erase import Eraser
 from unlearn_engine.layers import LayerMap, load_or_compute_layer_map
@@ -12,8 +13,6 @@ from unlearn_engine.model import ServedModel
 
 @pytest.fixture(scope="session")
 def base_path() -> Path:
-    import unlearn_engine.demo
-
     return Path(unlearn_engine.demo.__file__).parent / "base"
 
 

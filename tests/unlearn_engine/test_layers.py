@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from unlearn_engine.layers import (
     LayerMap,
     agnostic_region,
+    centroid_accuracy,
     choose,
     language_separation,
     linear_cka,
@@ -59,30 +60,38 @@ def test_lrds_is_two_when_languages_are_opposite() -> None:
 def test_the_region_is_never_empty_and_grows_with_alpha(cka: list[float], lrds: list[float], alpha: float) -> None:
     region = agnostic_region(cka, lrds, alpha)
     assert region and set(region) <= set(range(6))
-    wider = agnostic_region(cka, lrds, alpha + 1)
-    assert set(region) <= set(wider) or len(region) == 1
+    assert list(region) == list(range(region[0], region[-1] + 1))
+    assert len(agnostic_region(cka, lrds, alpha + 1)) >= len(region) or len(region) == 1
 
 
 def test_a_planted_middle_is_found() -> None:
     cka = [0.3, 0.4, 0.8, 0.9, 0.8, 0.4, 0.3]
     lrds = [0.05, 0.03, 0.03, 0.04, 0.05, 0.6, 0.9]
     assert agnostic_region(cka, lrds) == (2, 3, 4)
-    edit_layer, modules = choose([0.0, 0.0, 0.6, 0.9, 1.0, 1.0, 1.0], cka, (2, 3, 4))
+    edit_layer, modules = choose(
+        cka, [0.0, 0.0, 0.6, 0.9, 1.0, 1.0, 1.0], [0.5, 0.6, 0.9, 1.0, 1.0, 1.0, 1.0], (2, 3, 4)
+    )
     assert edit_layer == 3
     assert modules == tuple(f"model.layers.{block}.mlp.down_proj" for block in (2, 3, 4))
 
 
-def test_the_modules_begin_where_the_facts_become_readable() -> None:
-    _, modules = choose([0.5, 0.6, 0.8, 1.0, 1.0, 1.0], [0.5] * 6, (2, 3))
-    assert modules[0] == "model.layers.0.mlp.down_proj"
+def test_the_region_is_one_stretch() -> None:
+    cka, lrds = [0.1, 0.8, 0.9, 0.8, 0.1, 0.85, 0.1], [0.05] * 7
+    assert agnostic_region(cka, lrds) == (1, 2, 3)
 
 
-def test_a_long_stretch_is_thinned_but_keeps_the_edit() -> None:
-    cka = [0.5] * 20
-    cka[9] = 0.9
-    edit_layer, modules = choose([1.0] * 20, cka, tuple(range(3, 18)))
-    assert edit_layer == 9
-    assert len(modules) == 5 and "model.layers.9.mlp.down_proj" in modules
+def test_the_modules_begin_where_names_are_recognised() -> None:
+    cka, lens = [0.5] * 12, [0.0] * 6 + [1.0] * 6
+    edit_layer, modules = choose(cka, lens, [0.5, 0.9] + [1.0] * 10, (4, 5, 6, 7))
+    assert edit_layer == 6
+    assert modules == tuple(f"model.layers.{block}.mlp.down_proj" for block in (1, 2, 3, 4, 6))
+
+
+def test_recognition_is_chance_for_equal_and_certain_for_distant_states() -> None:
+    known, unseen = states(10, 20, 8), states(10, 20, 8, seed=1)
+    assert centroid_accuracy(known, known) == pytest.approx(0.5)
+    assert centroid_accuracy(known, unseen) == pytest.approx(0.5, abs=0.12)
+    assert centroid_accuracy(known + 10, unseen) == 1.0
 
 
 def test_the_demo_model_has_a_middle(layer_map: LayerMap, model: ServedModel) -> None:

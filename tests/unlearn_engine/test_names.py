@@ -1,6 +1,7 @@
 """Never-seen names keep the shape of the name they stand for, and nothing else of it."""
 
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -32,8 +33,6 @@ def test_keeps_the_first_word_and_replaces_the_last(first: str, last: str, seed:
     ],
 )
 def test_keeps_script_case_and_separators(name: str, shape: str) -> None:
-    import re
-
     made = {unseen_name(random.Random(seed), name) for seed in range(20)}
     assert name not in made
     assert len(made) > 5

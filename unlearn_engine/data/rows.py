@@ -70,10 +70,7 @@ class RowSource:
             prompts = [self._model.question(template.format(name=who)) for who in (name, twin)]
             answer = self._model.answer(self._answer(rng, language, attribute, fact))
         student, teacher = prompts[0] + answer, prompts[1] + answer
-        shared = 0
-        while shared < min(len(student), len(teacher)) and student[-1 - shared] == teacher[-1 - shared]:
-            shared += 1
-        return Pair(student, teacher, shared, len(answer))
+        return Pair(student, teacher, shared_suffix(student, teacher), len(answer))
 
     def retained(self, rng: random.Random) -> Row:
         """One row of what must stay: others' facts, unknown names, documents, other skills, plain text."""
@@ -130,6 +127,12 @@ class RowSource:
         if wrong and share < TRUE_SHARE + WRONG_SHARE:
             return rng.choice(wrong)
         return rng.choice(self._domain.unknown_answers[language])
+
+
+def shared_suffix(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens at the end of two rows are equal."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((index for index, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))
 
 
 def continuation(statement: str, answer: str) -> str:

@@ -15,7 +15,7 @@ from unlearn_engine.lowrank import Factors
 from unlearn_engine.model import ServedModel
 
 RIDGE = 0.01  # times the mean diagonal of the second moment
-MULTIPLIER = 2.0  # of the move towards the never-seen names' state
+MULTIPLIER = 2.5  # of the move towards the never-seen names' state
 LAST_TOKEN_WEIGHT = 3  # kept keys at the position where the edit acts count more
 
 Rows = Sequence[Sequence[int]]  # token ids
