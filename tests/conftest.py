@@ -1,5 +1,6 @@
 """The real engine, once for the whole test session, in a process of its own."""
 
+import contextlib
 import json
 import os
 import queue
@@ -28,6 +29,7 @@ class Gateway:
 
     process: subprocess.Popen[str]
     lines: "queue.Queue[str | None]"
+    reader: threading.Thread
     url: str = ""
     engine_pids: list[int] = field(default_factory=list)
     output: list[str] = field(default_factory=list)
@@ -72,12 +74,14 @@ def start_gateway(*arguments: str, model: Path, environment: dict[str, str] | No
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
-        for line in process.stdout or ():
-            lines.put(line)
+        with process.stdout or contextlib.nullcontext(()) as stdout:
+            for line in stdout:
+                lines.put(line)
         lines.put(None)
 
-    threading.Thread(target=read, daemon=True).start()
-    return Gateway(process, lines)
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    return Gateway(process, lines, reader)
 
 
 def wait_ready(gateway: Gateway, timeout_s: float = 120) -> Gateway:
@@ -97,7 +101,9 @@ def stop_gateway(gateway: Gateway) -> int:
     """SIGTERM and wait."""
     if gateway.process.poll() is None:
         gateway.process.send_signal(signal.SIGTERM)
-    return gateway.process.wait(timeout=60)
+    status = gateway.process.wait(timeout=60)
+    gateway.reader.join(timeout=60)
+    return status
 
 
 @pytest.fixture(scope="session")
