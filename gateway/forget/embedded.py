@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 MAX_SOCKET_PATH = 100  # bytes; the kernel takes 104 (BSD) to 108 (Linux)
 STOP_TIMEOUT_S = 10.0
 _RESTART_PAUSE_S = 0.2
+_STARTS = 3  # so many tries before the first answer
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
@@ -43,6 +44,7 @@ class EmbeddedRedis:
     def __init__(self, data_dir: Path) -> None:
         self._dir = data_dir.resolve() / "redis"
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended = 0  # how many times it ended without being asked to
         self._stopping = threading.Event()
         self._keeper: threading.Thread | None = None
 
@@ -66,7 +68,7 @@ class EmbeddedRedis:
         self._keeper.start()
         deadline = time.monotonic() + timeout_s
         while not self._answers():
-            if time.monotonic() > deadline or not self._keeper.is_alive():
+            if time.monotonic() > deadline or self._ended >= _STARTS:
                 self.stop()
                 raise EmbeddedRedisError(f"the embedded Redis does not start; see {self._dir / 'redis.log'}")
             time.sleep(0.01)
@@ -90,6 +92,7 @@ class EmbeddedRedis:
             while not self._stopping.wait(0.05) and self._process.poll() is None:
                 pass
             if not self._stopping.is_set():
+                self._ended += 1
                 logger.error("the embedded Redis ended (%s), starting it again", self._process.returncode)
                 self._stopping.wait(_RESTART_PAUSE_S)
         if self._process and self._process.poll() is None:

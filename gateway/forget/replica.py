@@ -51,7 +51,8 @@ class Replica:
         self._on_moved = on_moved
         self._max_staleness_s = max_staleness_s
         self._clock = clock
-        self._heard_at: float | None = None
+        self._heard_at = -math.inf
+        self._acknowledged_at = -math.inf
         self._wanted = NOWHERE  # what was loaded
         self._requests: dict[str, EnforcedRequest] = {}
         self._composite: Composite | None = None
@@ -77,13 +78,12 @@ class Replica:
     @property
     def store_up(self) -> bool:
         """Whether the store answered within the last few heartbeats."""
-        return self._heard_at is not None and self._clock() - self._heard_at < 5 * HEARTBEAT_S
+        return self._clock() - self._heard_at < 5 * HEARTBEAT_S
 
     @property
     def ready(self) -> bool:
-        """Whether the whole policy was once enforced, and the store was heard recently enough."""
-        fresh = self._heard_at is not None and self._clock() - self._heard_at < self._max_staleness_s
-        return self._caught_up and fresh
+        """Whether the whole policy was once enforced, and others can still know that this replica lives."""
+        return self._caught_up and self._clock() - self._acknowledged_at < self._max_staleness_s
 
     async def run(self) -> None:
         """Follows until cancelled; then leaves, so that nobody waits for this replica."""
@@ -192,7 +192,7 @@ class Replica:
         self._policy = policy
 
     def _target(self, request: EnforcedRequest) -> Target:
-        if self._policy is not None and self._enforced_requests.get(request.id) == request:
+        if self._policy is not None and self._enforced_requests.get(request.id) is request:
             return self._policy.targets[request.id]
         return Target(request.id, request.names, request.exclusions, request.response, request.phrases)
 
@@ -201,7 +201,7 @@ class Replica:
         answer = await self._store.acknowledge(
             self._id, self._enforced, self._live.digest if self._live else "", lease_s=self._max_staleness_s
         )
-        self._heard_at = asked_at
+        self._acknowledged_at = asked_at
         if self._on_moved is not None:
             for id_, state in answer.moved:
                 try:

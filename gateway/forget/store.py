@@ -222,11 +222,11 @@ class Store:
             await self.check()
         if not self._waitaof:  # an embedded server answers only after its fsync
             return await self._run(name, *arguments)
-        async with answering():
-            async with self._client.pipeline(transaction=False) as pipeline:  # WAITAOF is about its own connection
-                pipeline.eval(script(name), 1, ROOT, *arguments)
-                pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)
-                reply, (synced, _) = await pipeline.execute()
+        # One pipeline, because WAITAOF is about the writes of its own connection.
+        async with answering(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.eval(script(name), 1, ROOT, *arguments)
+            pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)
+            reply, (synced, _) = await pipeline.execute()
         if not synced:
             raise StoreUnavailable("Redis did not confirm in time that the change is on disk")
         return reply

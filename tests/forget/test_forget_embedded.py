@@ -167,4 +167,4 @@ def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
     (tmp_path / "redis").mkdir()
     (tmp_path / "redis" / "appendonly.aof").write_bytes(b"this is no append-only file")
     with pytest.raises(EmbeddedRedisError, match=r"redis\.log"):
-        EmbeddedRedis(tmp_path).start(timeout_s=1.0)
+        EmbeddedRedis(tmp_path).start()

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from gateway.forget import connection
 from gateway.forget.embedded import EmbeddedRedis
+from gateway.forget.errors import StoreUnavailable
 from gateway.forget.model import ForgetRequestIn, State
 from gateway.forget.replica import Replica
 from gateway.forget.scripts import ROOT
@@ -194,6 +198,46 @@ async def test_store_away_keeps_the_policy_until_it_is_stale_and_catches_up(tmp_
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     await store.aclose()
+
+
+async def test_a_store_that_takes_no_writes_makes_it_stale(tmp_path: Path) -> None:
+    """Others stop waiting for a replica that they do not hear of, so it may not call itself ready."""
+    now = [0.0]
+    engine = Engine()
+    with EmbeddedRedis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
+        store = Store.from_url(server.url)
+        replica = Replica(store, engine.apply, "r1", clock=lambda: now[0], max_staleness_s=60)
+        task = asyncio.create_task(replica.run())
+        await until(lambda: replica.ready)
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        now[0] = 61.0
+        await until(lambda: replica.store_up)
+        assert not replica.ready
+        with pytest.raises(StoreUnavailable, match="READONLY"):
+            await store.submit(ForgetRequestIn(subject={"name": "Ivo Marlin"}))
+        client.execute_command("REPLICAOF", "NO", "ONE")
+        await until(lambda: replica.ready)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await store.aclose()
+
+
+async def test_a_hung_store_is_an_absent_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket accepts and never answers."""
+    with EmbeddedRedis(tmp_path) as server:
+        store = Store.from_url(server.url)
+        await store.check()
+        assert server.pid
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            monkeypatch.setattr(connection, "TIMEOUT_S", 0.05)
+            with pytest.raises(StoreUnavailable):
+                await store.submit(ForgetRequestIn(subject={"name": "Ivo Marlin"}))
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        monkeypatch.undo()
+        await store.submit(ForgetRequestIn(subject={"name": "Ivo Marlin"}))
+        await store.aclose()
 
 
 def forget_last_request(raw: redis.Redis, before: dict[str, bytes]) -> None:
