@@ -35,9 +35,9 @@ def _full_width(name: str) -> str:
 
 
 def _inside(name: str, change: Callable[[str, int], str]) -> str:
-    """Change a letter in the middle of the last word."""
-    head, _, last = name.rpartition(" ")
-    return f"{head} {change(last, max(len(last) // 2, 1))}".strip()
+    """Change a letter in the middle of the longest word."""
+    longest = max(name.split(), key=len)
+    return name.replace(longest, change(longest, len(longest) // 2))
 
 
 def _swap(word: str, at: int) -> str:

@@ -85,9 +85,9 @@ class NameMatcher:
             for segment, dead in self._segments:
                 own = Hits()
                 if folded.genuine is None:
-                    segment.search(folded, own)
+                    segment.search(text, folded, own)
                 else:
-                    segment.search_lookalike(folded, own)
+                    segment.search_lookalike(text, folded, own)
                 for group, part in ((hits.exact, own.exact), (hits.excluded, own.excluded), (hits.fuzzy, own.fuzzy)):
                     group += [hit for hit in part if hit[2] not in dead]
             found += [_to_source(hit, folded, view) for hit in _decide(hits)]

@@ -6,16 +6,27 @@ one of its halves, so only what follows or precedes a half is compared letter by
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import ahocorasick
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, Prefix
 
 from gateway.guards.lookalike import is_genuine, lookalike_key
-from gateway.guards.names import FUZZY_LETTERS, LONG_LETTERS, Form, Spelling, spellings
+from gateway.guards.names import (
+    FUZZY_LETTERS,
+    LONG_LETTERS,
+    MISPLACED_SPACE_LETTERS,
+    SLIP_LETTERS,
+    Form,
+    Spelling,
+    spellings,
+)
 from gateway.guards.normalise import Folded
 
 _LOOKALIKE_LETTERS = 5
+_DOTS = (".", "．", "。", "·")
+_ONE_LETTER_WORDS = frozenset("aeiouy")
 
 Span = tuple[int, int, str]  # first and past-the-last folded letter, target
 
@@ -116,14 +127,14 @@ class Segment:
             entry = self._entries[letters] = _Entry(len(letters))
         return entry
 
-    def search(self, folded: Folded, hits: Hits) -> None:
-        """Add what is named in folded text, exactly or nearly."""
+    def search(self, text: str, folded: Folded, hits: Hits) -> None:
+        """Add what is named in a text, given with its folding, exactly or nearly."""
         seen: dict[tuple[int, str], list[_Exact]] = {}
         for last, entry in self._automaton.iter(folded.text) if self._entries else ():
             end = last + 1
             start = end - entry.length
             if entry.exact:
-                _add_exact(entry.exact, folded, start, end, hits)
+                _add_exact(entry.exact, text, folded, start, end, hits)
             if entry.first_half and folded.edges[start]:
                 for window, candidates in entry.first_half.by_window.items():
                     self._add_near(candidates, folded, start, start + window, seen, hits)
@@ -131,12 +142,12 @@ class Segment:
                 for window, candidates in entry.second_half.by_window.items():
                     self._add_near(candidates, folded, end - window, end, seen, hits)
 
-    def search_lookalike(self, folded: Folded, hits: Hits) -> None:
-        """Add what is named in text folded by look."""
+    def search_lookalike(self, text: str, folded: Folded, hits: Hits) -> None:
+        """Add what is named in a text, given with its folding by look."""
         if self._entries and len(self._lookalike_automaton):
             for last, entry in self._lookalike_automaton.iter(folded.text):
                 if is_genuine(folded, last + 1 - entry.length, last + 1):
-                    _add_exact(entry.exact, folded, last + 1 - entry.length, last + 1, hits)
+                    _add_exact(entry.exact, text, folded, last + 1 - entry.length, last + 1, hits)
 
     def _add_near(
         self,
@@ -179,31 +190,61 @@ def _ends_word(folded: Folded, end: int) -> bool:
     return bool(edges[end]) or (folded.text[end] == "s" and bool(edges[end + 1]))
 
 
-def _add_exact(exacts: Iterable[_Exact], folded: Folded, start: int, end: int, hits: Hits) -> None:
+def _add_exact(exacts: Iterable[_Exact], text: str, folded: Folded, start: int, end: int, hits: Hits) -> None:
     for exact in exacts:
-        if _is_written(exact.spelling, folded, start, end):
+        if _is_written(exact.spelling, text, folded, start, end):
             (hits.excluded if exact.excluded else hits.exact).append((start, end, exact.target))
 
 
-def _is_written(spelling: Spelling, folded: Folded, start: int, end: int) -> bool:
-    """Whether letters found in a text are this name, not part of another."""
+def _is_written(spelling: Spelling, text: str, folded: Folded, start: int, end: int) -> bool:
+    """Whether letters found in a text are this name, not part of another name or of other words."""
     edges = folded.edges
-    inner = [edges[start + offset] for offset in spelling.word_starts]
-    if edges[start] and _ends_word(folded, end):
-        return spelling.form is not Form.INITIALS or all(inner)
-    # "Joanna Smith" is not Anna Smith; "askannasmithnow" may be.
-    run_together = not any(inner)
-    return spelling.form is not Form.INITIALS and spelling.alphabetic and end - start >= LONG_LETTERS and run_together
+    inside = edges[start + 1 : end]
+    whole_words = edges[start] and _ends_word(folded, end)
+    aligned = all(inside[offset - 1] for offset in spelling.word_starts)
+    spaced = aligned and sum(inside) in (len(spelling.word_starts), len(inside))
+    if spelling.form is Form.INITIALS:
+        return bool(whole_words) and aligned and _are_initials(spelling, text, folded, start)
+    if not any(inside) and spelling.word_starts:
+        # "Joanna Smith" is not Anna Smith, "lied" is not Ed Li; "askannasmithnow" may be Anna Smith.
+        return spelling.alphabetic and end - start >= LONG_LETTERS
+    if whole_words:
+        if aligned and (spaced or end - start >= LONG_LETTERS):
+            return True
+        return spelling.form is Form.NAME and (not spelling.alphabetic or end - start >= MISPLACED_SPACE_LETTERS)
+    return not any(inside) and spelling.alphabetic and end - start >= LONG_LETTERS
+
+
+def _are_initials(spelling: Spelling, text: str, folded: Folded, start: int) -> bool:
+    """Whether single letters are meant as initials: "R. Kelrin", "R Kelrin", "Kelrin, R", not "a rose", "Day I"."""
+    bounds = (0, *spelling.word_starts, len(spelling.letters))
+    for first, after in pairwise(bounds):
+        if after - first == 1:
+            before, at, following = (
+                int(folded.ends[start + first - 1]) if first else None,
+                int(folded.starts[start + first]),
+                int(folded.ends[start + first]),
+            )
+            clear = text[at].isupper() and spelling.letters[first] not in _ONE_LETTER_WORDS
+            set_off = before is None or "," in text[before:at]
+            if text[following : following + 1] not in _DOTS and not (clear and set_off):
+                return False
+    return True
 
 
 def _is_misspelling(written: str, name: Spelling) -> bool:
-    """Whether one wrong letter is a slip, not another name: other names differ where a word begins or ends."""
+    """Whether one wrong letter is a slip, not another name or word.
+
+    Other names differ where a word begins or ends, and a short word with a letter missing or wrong is another word.
+    """
     letters = name.letters
     at = Prefix.similarity(written, letters)
     begins = at == 0 or at in name.word_starts
-    ends = at + 1 == len(letters) or at + 1 in name.word_starts
     if len(written) > len(letters):
         doubled = at > 0 and written[at] == written[at - 1]
-        return doubled or not (at == 0 or at == len(letters) or at in name.word_starts)
-    swapped = len(written) == len(letters) and sorted(written) == sorted(letters)
-    return not begins and (swapped or not ends)
+        return doubled or not (begins or at == len(letters))
+    if len(written) == len(letters) and sorted(written) == sorted(letters):
+        return not begins
+    first = max((start for start in name.word_starts if start <= at), default=0)
+    after = min((start for start in name.word_starts if start > at), default=len(letters))
+    return not begins and at + 1 < after and after - first >= SLIP_LETTERS

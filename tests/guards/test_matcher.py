@@ -74,6 +74,26 @@ def test_other_people_and_other_words_are_not_matched(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Amy Rose", "The gardener planted a rose tree."),
+        ("Ian Day", "It all started the day I was born. Good day I say."),
+        ("Ed Li", "This is a lie: Tom lied. Dieses Lied ist so bewegend. Tom è lì."),
+        ("Hans Long", "Maria has long hair."),
+        ("Ana Ross", "an assortment of cuisines"),
+        ("Eva Hill", "That's all I have."),
+        ("Laura Roman", "Le roman « L'héritage de la perte »"),
+        ("Ian Smith", "Jane Smith is the name; Brian Smith was here."),
+        ("Li Na", "Lina said hello, ali na"),
+        ("Ben Li", "plus vieux que celui de Ben. L'iPhone"),
+    ],
+)
+def test_names_made_of_common_words_leave_the_words_alone(name: str, text: str) -> None:
+    assert NameMatcher({"a": [name]}).find(text) == []
+    assert NameMatcher({"a": [name]}).find(f"({name.upper()})") != []
+
+
+@pytest.mark.parametrize(
     ("text", "span"),
     [
         ("Tell me about Rabo Kelrin!", "Rabo Kelrin"),
