@@ -39,7 +39,7 @@ class Gateway:
         answer = self.post_policy({"targets": list(targets), "adapter": adapter})
         assert answer.status_code == 200, answer.text
 
-    def post_policy(self, spec: dict[str, Any] | None) -> httpx.Response:
+    def post_policy(self, spec: dict[str, Any]) -> httpx.Response:
         return httpx.post(f"{self.url}/test/policy", json=spec, timeout=60)
 
     def state(self) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Answers:
 
     def __init__(self, new_audit: Callable[[], Audit], params: SamplingParams, tokenizer: Any) -> None:
         self._answers = [_Answer(new_audit(), params, tokenizer) for _ in range(params.n)]
-        self._open = params.n
+        self._open: int = params.n
         self.blocked = 0
 
     @property

@@ -156,7 +156,7 @@ class Generation:
         if not matches:
             return Plan("pass", request.prompt, (policy.names_table,), {})
         if policy.response(matches) == "refuse":
-            return Plan("refuse", request.prompt, canned=refusal(language(decoded.text)))
+            return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
         return self._ignorance(request.prompt, policy, decoded, matches)
 
     def _ignorance(self, prompt: TokensInput, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
@@ -164,7 +164,7 @@ class Generation:
         twins = {match.target: policy.twin(match.target) for match in matches}
         ids = self._table.substitute(prompt["prompt_token_ids"], matches, twins, self._encode)
         if len(ids) >= self._max_model_len:
-            return Plan("ignorance", prompt, canned=ignorance_text(language(decoded.text)))
+            return Plan("ignorance", prompt, canned=ignorance_text(_language(decoded.text, matches)))
         tables = (policy.names_table, *(policy.target_table(target) for target in twins))
         changed = tokens_input(ids, cache_salt=prompt.get("cache_salt"))
         return Plan("ignorance", changed, tables, policy.rewrites(decoded.text, matches))
@@ -195,6 +195,15 @@ class Generation:
             where = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("the guard failed: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
         raise GuardFailed
+
+
+def _language(text: str, matches: list[Match]) -> str:
+    """The language of a prompt; the names are left out, which look like some other language than the words around."""
+    at, around = 0, []
+    for match in sorted(matches):
+        around.append(text[at : match.start])
+        at = max(at, match.end)
+    return language("".join([*around, text[at:]]))
 
 
 def _audit(plan: Plan, live: LivePolicy) -> Audit:

@@ -15,7 +15,8 @@ async def load_tables(engine: AsyncLLM, phrases: Mapping[str, Sequence[str]]) ->
     """
     if not phrases:
         return
-    plain = {table_id: list(texts) for table_id, texts in phrases.items()}
+    # Half a surrogate pair cannot be sent, and must not keep the other phrases from being enforced.
+    plain = {name: [text.encode("utf-8", "ignore").decode() for text in texts] for name, texts in phrases.items()}
     errors = [answer for answer in await engine.collective_rpc("unlearn_load_tables", args=(plain,)) if answer]
     if errors:
         raise SwapFailed(f"the engine could not compile guard tables: {', '.join(sorted(set(errors)))}")

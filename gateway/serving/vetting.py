@@ -24,7 +24,7 @@ def text_prompt(prompt: Any) -> TokensInput:
         and prompt.get("type") == "token"
         and isinstance(prompt.get("prompt_token_ids"), list)
     ):
-        return prompt  # type: ignore[return-value]
+        return prompt
     raise VLLMValidationError("only text prompts can be served: the guard must read every prompt")
 
 

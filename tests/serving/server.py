@@ -38,10 +38,10 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
 
     @router.post("/policy")
     async def post_policy(request: Request) -> JSONResponse:
-        """Apply a policy; `{"targets": [{...}], "adapter": {...} | null}`, or null for none at all."""
+        """Apply a policy; `{"targets": [{...}] | null, "adapter": {...} | null}`; null targets: none at all."""
         spec = await request.json()
         engine = state["serving"].engine
-        if spec is None:
+        if spec["targets"] is None:
             engine._enforcement.live = None
             return JSONResponse({"version": None})
         targets = {target["id"]: Target(**{k: _tuple(v) for k, v in target.items()}) for target in spec["targets"]}
@@ -63,6 +63,7 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
         return {
             "version": policy.version if policy else None,
             "ready": engine.ready,
+            "twins": {name: policy.twin(name) for name in policy.targets} if policy else {},
             "decisions": recorder.decisions,
             "seconds": recorder.seconds,
             "tables": (await inner.collective_rpc("unlearn_count_tables"))[0],

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
@@ -262,6 +263,13 @@ async def test_a_running_answer_keeps_the_policy_it_began_with(engine: GuardedEn
     for _ in range(10):
         await asyncio.sleep(0)  # let the old policy's retirement run
     assert inner.loaded.keys() == second.tables().keys()
+
+
+async def test_a_phrase_that_is_no_text_does_not_keep_the_others_out(engine: GuardedEngine, inner: FakeEngine) -> None:
+    broken = Target("two", ("\ud800", "Otto Kral"))
+    await engine.apply(compile_policy(1, {"two": broken}))
+    assert {phrase for table in inner.loaded.values() for phrase in table} >= {"Otto Kral"}
+    assert json.dumps(inner.loaded, ensure_ascii=False).encode()
 
 
 async def test_a_policy_that_the_engine_refuses_leaves_the_old_one(engine: GuardedEngine, inner: FakeEngine) -> None:
