@@ -61,7 +61,7 @@ class _Track:
 
     def read(self, letter: str, *, edge: bool, start: int, end: int) -> list[_Ended]:
         """Take in a letter written at [start, end); returns the phrases that are found there and then."""
-        going = [(at, longer) for at, thread in self.threads if self.phrases.is_alive(longer := thread + letter)]
+        going = [(at, t) for at, thread in self.threads for t in self.phrases.extend(thread, letter, edge=edge)]
         self.threads = going + [(start, thread) for thread in self.phrases.beginnings(letter, edge=edge)]
         complete = [_Ended(at, end, thread) for at, thread in self.threads if self.phrases.is_complete(thread)]
         self.ended += [ended for ended in complete if ended.thread.startswith(ANCHORED)]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.guards.normalise import EDGE, SYMBOLS, Kind
-from gateway.guards.phrase_set import ANCHORED, FREE, PhraseSet, Threads
+from gateway.guards.normalise import SYMBOLS, Kind
+from gateway.guards.phrase_set import ANCHORED, FREE, GAP, PhraseSet, Threads
 from gateway.guards.vocabulary import NO_TOKENS, TokenIds, View, VocabularyIndex
 
 __all__ = ["PhraseTable", "State", "VocabularyIndex"]
@@ -39,23 +39,44 @@ class _ViewHits:
         self._phrases = phrases
         anchored = [pattern[1:] for pattern in phrases.patterns if pattern.startswith(ANCHORED)]
         free = [pattern[1:] for pattern in phrases.patterns if pattern.startswith(FREE)]
-        inside, self.leading, self.leading_kinds = view.containing_as_word(anchored)
+        inside, self._leading = view.containing_as_word(anchored)
         self.always = np.union1d(view.containing(free), inside)
-        self._by_thread: dict[str, TokenIds] = {}
+        self._by_thread: dict[str, tuple[TokenIds, TokenIds]] = {}
 
-    def completing(self, thread: str) -> TokenIds:
+    def completing(self, thread: str) -> tuple[TokenIds, TokenIds]:
+        """Tokens that complete a phrase after a thread: in any case, and if they begin at an edge."""
         tokens = self._by_thread.get(thread)
         if tokens is None:
             ends_word = thread.startswith(ANCHORED)
-            rests = self._phrases.continuations(thread)
-            found = [self._view.beginning_with(rest, ends_word=ends_word) for rest in rests]
-            tokens = self._by_thread[thread] = np.unique(np.concatenate(found)) if found else NO_TOKENS
+            found: tuple[list[TokenIds], list[TokenIds]] = ([NO_TOKENS], [NO_TOKENS])
+            for rest in self._phrases.continuations(thread):
+                found[rest.startswith(GAP)].append(self._view.beginning_with(rest, ends_word=ends_word))
+            tokens = self._by_thread[thread] = (np.concatenate(found[0]), np.concatenate(found[1]))
         return tokens
 
     def parts(self, threads: Threads, last: Kind) -> list[TokenIds]:
         """Arrays whose union is forbidden after `threads` and a character of kind `last`."""
-        first = self.leading[EDGE[last, self.leading_kinds]]
-        return [self.always, first, *(self.completing(thread) for thread in threads)]
+        completing = [self.completing(thread) for thread in threads]
+        after_edge = [self._leading, *(tokens for _, tokens in completing)]
+        return [
+            self.always,
+            *(tokens for tokens, _ in completing),
+            *(self._view.after_edge(tokens, last) for tokens in after_edge),
+        ]
+
+    def parts_after_heads(
+        self, threads: Threads, last: Kind, breaks_off: NDArray[np.bool_], ends_with: NDArray[np.uint8]
+    ) -> list[TokenIds]:
+        """The same where other characters come between; by token id, if they break off threads, and their last kind."""
+        found = [self.always]
+        after_edge = [self._leading]
+        for thread in threads:
+            for tokens, group in zip(self.completing(thread), (found, after_edge), strict=True):
+                group.append(tokens[~breaks_off[tokens]])
+        for tokens in after_edge:
+            before = np.where(ends_with[tokens] == Kind.IGNORED, last, ends_with[tokens])
+            found.append(self._view.after_edge(tokens, before))
+        return found
 
 
 class _ContinuingHits:
@@ -69,20 +90,15 @@ class _ContinuingHits:
         self._rests = rests
         texts = [utf_8_decode(pending + head, "replace", False)[0] for head in index.heads]
         read = {text: _read_head(text, phrases) for text in set(texts)}
-        heads = np.array([read[text] for text in texts], dtype=np.uint8).reshape(-1, 3)
+        heads = np.array([read[text] for text in texts] or [(False, False, Kind.UNKNOWN)], dtype=np.uint8)
         spelled = heads[:, 0].astype(np.bool_)
         self._spelled = _ViewHits(index.with_heads(pending, spelled), phrases) if spelled.any() else None
-        self._breaks_off = heads[index.head_of, 1].astype(np.bool_) if len(heads) else np.zeros(len(index), np.bool_)
-        self._leading_after = heads[index.head_of[rests.leading], 2] if len(heads) else rests.leading_kinds
+        self._breaks_off = heads[index.head_of, 1].astype(np.bool_)
+        self._ends_with = heads[index.head_of, 2]
 
     def parts(self, threads: Threads, last: Kind) -> list[TokenIds]:
         """As `_ViewHits.parts`."""
-        rests = self._rests
-        before = np.where(self._leading_after == Kind.IGNORED, last, self._leading_after)
-        found = [rests.always, rests.leading[EDGE[before, rests.leading_kinds]]]
-        for thread in threads:
-            tokens = rests.completing(thread)
-            found.append(tokens[~self._breaks_off[tokens]])
+        found = self._rests.parts_after_heads(threads, last, self._breaks_off, self._ends_with)
         return found + (self._spelled.parts(threads, last) if self._spelled else [])
 
 
@@ -156,9 +172,7 @@ class PhraseTable:
             self._continuing[state.pending] = continuing
         parts += continuing.parts(state.threads, state.last)
         parts = [part for part in parts if len(part)]
-        if len(parts) <= 1:
-            return parts[0] if parts else NO_TOKENS
-        return np.unique(np.concatenate(parts))
+        return np.unique(np.concatenate(parts)) if parts else NO_TOKENS
 
     def _forget_states(self) -> None:
         """Start the caches afresh; states in use stay valid and go with the requests that hold them."""

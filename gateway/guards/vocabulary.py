@@ -8,7 +8,8 @@ import ahocorasick
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.guards.normalise import BARRIER, SYMBOLS, Kind, fold
+from gateway.guards.normalise import BARRIER, EDGE, SYMBOLS, Kind, fold
+from gateway.guards.phrase_set import GAP
 
 TokenIds = NDArray[np.int64]
 NO_TOKENS: TokenIds = np.empty(0, dtype=np.int64)
@@ -33,59 +34,70 @@ class View:
             plural[:-1] = is_s & self._edges[1:]
         self._may_end = self._edges | plural
         self._ids = np.array(ids, dtype=np.int64)
-        self._lead = np.array([_lead(text) for text in texts], dtype=np.uint8)
+        self._leads = np.zeros(max(ids, default=0) + 1, dtype=np.uint8)  # by token id: kind of the first character
+        self._leads[self._ids] = [_lead(text) for text in texts]
         order = sorted(range(len(letters)), key=letters.__getitem__)
         self._sorted = [letters[i] for i in order]
         self._order = np.array(order, dtype=np.int64)
         self._found: dict[str, NDArray[np.int64]] = {}
 
-    def beginning_with(self, letters: str, *, ends_word: bool) -> TokenIds:
-        """Tokens whose letters begin with `letters`; with `ends_word`, where a word may end right after them."""
+    def beginning_with(self, rest: str, *, ends_word: bool) -> TokenIds:
+        """Tokens whose letters begin with `rest`, with edges where it has gaps inside.
+
+        With `ends_word`, a word may end right after them.
+        """
+        letters, gaps = _without_gaps(rest)
         first = bisect_left(self._sorted, letters)
         last = bisect_left(self._sorted, letters + "\U0010ffff", lo=first)
         tokens = self._order[first:last]
-        if ends_word and len(tokens):
+        for gap in gaps:
+            tokens = tokens[self._edges[self._starts[tokens] + gap]]
+        if ends_word:
             tokens = tokens[self._may_end[self._starts[tokens] + len(letters)]]
         return self._ids[tokens]
 
+    def after_edge(self, tokens: TokenIds, before: NDArray[np.uint8] | Kind) -> TokenIds:
+        """Those of the tokens that begin at an edge after text that ends with kind `before` (or one kind per token)."""
+        return tokens[EDGE[before, self._leads[tokens]]] if len(tokens) else tokens
+
     def containing(self, words: Iterable[str]) -> TokenIds:
         """Tokens that contain one of the words anywhere."""
-        at = self._occurrences(words)[0]
-        return np.unique(self._ids[self._token_of(at)])
+        found = self._occurrences(list(words))
+        return np.unique(self._ids[self._token_of(np.concatenate(found))]) if found else NO_TOKENS
 
-    def containing_as_word(self, words: Iterable[str]) -> tuple[TokenIds, TokenIds, NDArray[np.uint8]]:
-        """Tokens that contain one of the words between edges: inside the token; at its very beginning, with its lead.
+    def containing_as_word(self, phrases: Iterable[str]) -> tuple[TokenIds, TokenIds]:
+        """Tokens that contain one of the phrases between edges: inside the token, and at its very beginning.
 
-        The lead is the kind of the token's first character: it decides, with the text before, whether that is an edge.
+        Whether the beginning of a token is an edge depends on the text before it (`after_edge`).
         """
-        at, lengths = self._occurrences(words)
-        whole = self._edges[at] & self._may_end[at + lengths]
-        at = at[whole]
-        tokens = self._token_of(at)
-        leading = at == self._starts[tokens]
-        first = np.unique(tokens[leading])
-        return np.unique(self._ids[tokens[~leading]]), self._ids[first], self._lead[first]
+        written = [_without_gaps(phrase) for phrase in phrases]
+        found = [NO_TOKENS]
+        for (letters, gaps), at in zip(written, self._occurrences([word for word, _ in written]), strict=True):
+            if len(at):
+                for gap in (0, *gaps):
+                    at = at[self._edges[at + gap]]
+                found.append(at[self._may_end[at + len(letters)]])
+        positions = np.concatenate(found)
+        tokens = self._token_of(positions)
+        leading = positions == self._starts[tokens]
+        return np.unique(self._ids[tokens[~leading]]), np.unique(self._ids[tokens[leading]])
 
     def _token_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._starts, positions, side="right") - 1
 
-    def _occurrences(self, words: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Positions and lengths of every occurrence of the words in the concatenated letters."""
-        wanted = list(words)
-        if len(self._found) + len(wanted) > _REMEMBERED_WORDS:
+    def _occurrences(self, words: list[str]) -> list[NDArray[np.int64]]:
+        """For each word its positions in the concatenated letters; remembered."""
+        if len(self._found) + len(words) > _REMEMBERED_WORDS:
             self._found.clear()
-        self._search([word for word in wanted if word not in self._found])
-        found = [self._found[word] for word in wanted]
-        if not found:
-            return NO_TOKENS, NO_TOKENS
-        lengths = np.repeat(np.array([len(word) for word in wanted], dtype=np.int64), [len(at) for at in found])
-        return np.concatenate(found), lengths
+        new = [word for word in words if word not in self._found]
+        if len(new) * len(self._letters) <= _SEARCH_ONE_BY_ONE_CHARS:
+            for word in new:
+                self._found[word] = np.fromiter(self._find(word), dtype=np.int64)
+        else:
+            self._search(new)
+        return [self._found[word] for word in words]
 
     def _search(self, words: list[str]) -> None:
-        if len(words) * len(self._letters) <= _SEARCH_ONE_BY_ONE_CHARS:
-            for word in words:
-                self._found[word] = np.fromiter(self._find(word), dtype=np.int64)
-            return
         automaton = ahocorasick.Automaton()
         for word in words:
             automaton.add_word(word, word)
@@ -93,8 +105,8 @@ class View:
         ends: dict[str, list[int]] = {word: [] for word in words}
         for end, word in automaton.iter(self._letters):
             ends[word].append(end)
-        for word, positions in ends.items():
-            self._found[word] = np.array(positions, dtype=np.int64) - (len(word) - 1)
+        for word, at in ends.items():
+            self._found[word] = np.array(at, dtype=np.int64) - (len(word) - 1)
 
     def _find(self, word: str) -> Iterable[int]:
         at = self._letters.find(word)
@@ -155,6 +167,17 @@ def _continues(byte: int) -> bool:
 
 def _head(token: bytes) -> bytes:
     return token[: next((at for at, byte in enumerate(token) if not _continues(byte)), len(token))]
+
+
+def _without_gaps(phrase: str) -> tuple[str, list[int]]:
+    """The letters of a phrase, and after how many of them it has gaps (never 0)."""
+    gaps, count = [], 0
+    for char in phrase:
+        if char != GAP:
+            count += 1
+        elif count:
+            gaps.append(count)
+    return phrase.replace(GAP, ""), gaps
 
 
 def _lead(text: str) -> Kind:
