@@ -199,8 +199,11 @@ _UMLAUTS = str.maketrans(
 
 def respellings(name: str) -> tuple[str, ...]:
     """The name, and the way it is written where a keyboard has no umlauts (Müller: Mueller)."""
-    respelt = unicodedata.normalize("NFC", name).translate(_UMLAUTS)
-    return (name,) if respelt == unicodedata.normalize("NFC", name) else (name, respelt)
+    if name.isascii():
+        return (name,)
+    composed = unicodedata.normalize("NFC", name)
+    respelt = composed.translate(_UMLAUTS)
+    return (name,) if respelt == composed else (name, respelt)
 
 
 class _Symbols(dict[str, Symbol]):

@@ -171,6 +171,8 @@ def _head(token: bytes) -> bytes:
 
 def _without_gaps(phrase: str) -> tuple[str, list[int]]:
     """The letters of a phrase, and after how many of them it has gaps (never 0)."""
+    if GAP not in phrase:
+        return phrase, []
     gaps, count = [], 0
     for char in phrase:
         if char != GAP:
