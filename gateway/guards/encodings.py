@@ -8,6 +8,7 @@ import base64
 import binascii
 import html
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
@@ -38,16 +39,24 @@ _READABLE_SHARE = 0.6  # the rest are words like "de" before hex, or characters 
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
-def _ascii_set(characters: str) -> NDArray[np.bool_]:
-    table = np.zeros(129, dtype=np.bool_)
-    table[[ord(char) for char in characters]] = True
+_LOWER, _UPPER, _DIGIT, _HEX_CHAR, _BASE64_CHAR = 1, 2, 4, 8, 16
+
+
+def _class_table() -> NDArray[np.uint8]:
+    """What each ASCII character may be part of, as flags; 128 stands for all others."""
+    table = np.zeros(129, dtype=np.uint8)
+    for flags, characters in (
+        (_LOWER | _BASE64_CHAR, string.ascii_lowercase),
+        (_UPPER | _BASE64_CHAR, string.ascii_uppercase),
+        (_DIGIT | _BASE64_CHAR, string.digits),
+        (_BASE64_CHAR, "+/_-"),
+        (_HEX_CHAR, string.hexdigits + "x ,:-"),
+    ):
+        table[[ord(char) for char in characters]] |= flags
     return table
 
 
-_LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
-_IS_BASE64 = _ascii_set(_LOWER + _UPPER + _DIGITS + "+/_-")
-_IS_HEX = _ascii_set(_DIGITS + "abcdefABCDEFx ,:-")
-_IS_UPPER, _IS_LOWER, _IS_DIGIT = _ascii_set(_UPPER), _ascii_set(_LOWER), _ascii_set(_DIGITS)
+_CLASSES = _class_table()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,29 +124,34 @@ def _local(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _packed(text: str) -> Iterator[tuple[int, int, str]]:
     """Stretches of hex and base64 that decode to text: start, end, what they say."""
-    codes = np.minimum(codes_of(text), 128)
-    digits = np.append(0, np.cumsum(_IS_DIGIT[codes]))
-    for start, end in _runs(_IS_HEX[codes], _LEAST_HEX_CHARS):
-        if 6 * (digits[end] - digits[start]) >= end - start:
+    classes = _CLASSES[np.minimum(codes_of(text), 128)]
+    for start, end in _runs(classes & _HEX_CHAR, _LEAST_HEX_CHARS).tolist():
+        if 6 * np.count_nonzero(classes[start:end] & _DIGIT) >= end - start:
             for found in _HEX.finditer(text, start, end):
                 said = _as_text(bytes.fromhex(_HEX_NOISE.sub("", found[0])))
                 if said:
                     yield found.start(), found.end(), said
-    lower, upper, digit = _IS_LOWER[codes], _IS_UPPER[codes], _IS_DIGIT[codes]
-    mixed = ((lower | digit)[:-1] & upper[1:]) | ((lower | upper)[:-1] & digit[1:]) | (digit[:-1] & lower[1:])
-    changes = np.append(0, np.cumsum(mixed))
-    for start, end in _runs(_IS_BASE64[codes], _LEAST_BASE64_CHARS):
-        if changes[end - 1] > changes[start]:  # words are not: base64 changes case in the middle
-            said = _base64(text[start:end])
-            if said:
-                padding = len(text[end : end + 2]) - len(text[end : end + 2].lstrip("="))
-                yield start, end + padding, said
+    # Words are not base64: that changes between cases and digits in the middle.
+    small, big, digit = classes & _LOWER, classes & _UPPER, classes & _DIGIT
+    changes = ((small | digit)[:-1] > 0) & (big[1:] > 0)
+    changes |= (((small | big)[:-1] > 0) & (digit[1:] > 0)) | ((digit[:-1] > 0) & (small[1:] > 0))
+    if not changes.any():
+        return
+    runs = _runs(classes & _BASE64_CHAR, _LEAST_BASE64_CHARS)
+    total = np.append(0, np.cumsum(changes))
+    for start, end in runs[total[runs[:, 1] - 1] > total[runs[:, 0]]].tolist():
+        said = _base64(text[start:end])
+        if said:
+            padding = len(text[end : end + 2]) - len(text[end : end + 2].lstrip("="))
+            yield start, end + padding, said
 
 
-def _runs(member: NDArray[np.bool_], least: int) -> list[tuple[int, int]]:
-    """Maximal stretches of true values at least that long."""
-    bounds = np.flatnonzero(np.diff(member, prepend=False, append=False)).reshape(-1, 2)
-    return [(start, end) for start, end in bounds[bounds[:, 1] - bounds[:, 0] >= least].tolist()]
+def _runs(flags: NDArray[np.uint8], least: int) -> NDArray[np.int64]:
+    """Starts and ends of the maximal stretches of set flags that are at least that long, [runs, 2]."""
+    padded = np.zeros(len(flags) + 2, dtype=np.bool_)
+    padded[1:-1] = flags
+    bounds = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
+    return bounds[bounds[:, 1] - bounds[:, 0] >= least]
 
 
 def _character(code: str) -> str:

@@ -48,6 +48,7 @@ def _edge_table() -> NDArray[np.bool_]:
 
 
 EDGE = _edge_table()
+_FLAT_EDGE = EDGE.ravel()
 
 
 class Symbol(NamedTuple):
@@ -253,7 +254,7 @@ def fold_codes(codes: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> Folded:
     else:
         before[1:][np.diff(kept) > 1] = Kind.SEPARATOR
     edges = np.ones(len(kept) + 1, dtype=np.uint8)
-    edges[:-1] = EDGE[before, own]
+    edges[:-1] = _FLAT_EDGE[before * np.uint8(len(EDGE)) + own]
     values = _TABLE.values[codes[kept]]
     if (values >= _Table.LIMIT).any():
         values, origin, first = _expand(values)
