@@ -84,10 +84,12 @@ def test_the_gateway_ends_with_a_message_when_the_engine_dies(mortal: Gateway) -
     with httpx.stream(
         "POST", f"{mortal.url}/v1/chat/completions", json={**STORY, "max_tokens": 400}, timeout=60
     ) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()
+        next(lines)
         for pid in mortal.engine_pids:
             os.kill(pid, signal.SIGKILL)
-        answer.read()
+        told = list(lines)
+    assert not any('"finish_reason":"length"' in line for line in told)
     assert mortal.process.wait(timeout=30) == 1
     assert "the engine process died" in rest(mortal)
     assert gone(processes)
