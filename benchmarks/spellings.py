@@ -50,6 +50,8 @@ _ANY_SCRIPT: dict[str, Callable[[str], str]] = {
     "plain": lambda n: n,
     "quoted": lambda n: f"“{n}”",
     "bold markup": lambda n: f"**{n}**",
+    "marked up": lambda n: "".join(f"<b>{word[:1]}</b>{word[1:]}" for word in n.split(" ")),
+    "escaped line break": lambda n: n.replace(" ", "\\n"),
     "zero width": lambda n: "\u200b".join(n),
     "soft hyphen": lambda n: "\u00ad".join(n),
     "spaced": lambda n: " ".join(n),

@@ -29,7 +29,7 @@ class Released:
     blocked: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Ended:
     """A phrase read to its end, waiting to see whether the word ends there too."""
 
@@ -39,7 +39,7 @@ class _Ended:
     plural: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Track:
     """How far one set of phrases has been read: threads with the position where each began."""
 

@@ -1,4 +1,4 @@
-"""The text behind escapes: percent, HTML, \\u and \\x escapes, hex, base64 and tag characters, read in place.
+"""The text behind escapes: percent, HTML, \\u and \\x escapes, hex, base64, tag characters, markup, read in place.
 
 One pass replaces every escape that decodes to text by what it says; a second pass over the result reads one nesting
 more. The work is linear in the text. (rot13 and reversed writing are patterns of the matcher, not views.)
@@ -21,10 +21,12 @@ from gateway.guards.normalise import codes_of
 _NESTINGS = 2
 # The set of first characters stands first and alone: the engine then skips through ordinary text quickly.
 _LOCAL = re.compile(
-    r"""[%&\\U\U000E0020-\U000E007E](?:
+    r"""[%&<\\U\U000E0020-\U000E007E](?:
       (?P<percent>(?<=%)[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*+)
     | (?P<html>(?<=&)\#?[0-9A-Za-z]{1,31};)
     | (?P<code>(?<=\\)(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})|(?<=U)\+[0-9A-Fa-f]{4,6})
+    | (?P<space>(?<=\\)[nrt])
+    | (?P<markup>(?<=<)/?[A-Za-z][^<>\n]{0,100}>)
     | (?P<tags>(?<=[\U000E0020-\U000E007E])[\U000E0020-\U000E007E]*+))""",
     re.VERBOSE,
 )
@@ -114,6 +116,10 @@ def _local(text: str) -> Iterator[tuple[int, int, str]]:
                 said = unquote_to_bytes(written).decode("utf-8", "replace")
             case "html":
                 said = html.unescape(written)
+            case "space":
+                said = " "
+            case "markup":
+                said = ""
             case "code":
                 said = _character(_CODE.findall(written)[-1])
             case _:

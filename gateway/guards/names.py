@@ -21,7 +21,7 @@ class Form(Enum):
     DISGUISED = "disguised"  # reversed or rot13: as NAME
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Spelling:
     """Folded letters of one way to write a name; words begin at 0 and at `word_starts`."""
 

@@ -20,15 +20,15 @@ __all__ = ["PhraseTable", "State", "VocabularyIndex"]
 _CACHED_STEPS = 200_000
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class State:
     """Where a text stands with regard to a table's phrases. Opaque; belongs to the table that made it."""
 
     threads: Threads
     last: Kind
     pending: bytes
-    steps: dict[int, "State"] = field(default_factory=dict, repr=False)
-    banned: TokenIds | None = field(default=None, repr=False)
+    steps: dict[int, "State"] = field(default_factory=dict)
+    banned: TokenIds | None = None
 
 
 class _ViewHits:

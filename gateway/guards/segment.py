@@ -31,20 +31,20 @@ _ONE_LETTER_WORDS = frozenset("aeiouy")
 Span = tuple[int, int, str]  # first and past-the-last folded letter, target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Names:
     wanted: tuple[str, ...]
     excluded: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Exact:
     target: str
     spelling: Spelling
     excluded: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Near:
     """Names that share a half: letters of the names by length of the windows they could be misspelt in."""
 
@@ -57,7 +57,7 @@ class _Near:
                 candidates.append(letters)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Entry:
     """What it means that certain letters occur."""
 

@@ -41,6 +41,8 @@ def test_encoded_sentences_are_read(text: str) -> None:
         ("xUmFibyBLZWxyaW4=", ["Rabo Kelrin"]),
         ("UmFibyBLZWxy-_", ["Rabo Kelr"]),
         ("ab\U000e0052\U000e0061", ["abRa"]),
+        ("<em>Ra</em>bo <br/>x", ["Rabo x"]),
+        ("Rabo\\nKelrin", ["Rabo Kelrin"]),
         ("\\ud800 \\u{ffffff}", ["\ufffd \ufffd"]),
     ],
 )
@@ -51,7 +53,7 @@ def test_escapes(text: str, said: list[str]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "100% of A&B; see C:\\users\\x, U+ and &nope; %zz",
+        "100% of A&B; see C:\\users\\x, a < b > c, U+ and &nope; %zz",
         "JavaScriptCore and iPhone15ProMax use TypeScript5",
         "deadbeefdeadbeef 12345678 2024-11-20 10:11:12",
         "sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
