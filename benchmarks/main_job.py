@@ -9,6 +9,8 @@ import json
 import platform
 import random
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +21,6 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import serving_overhead
 from benchmarks.service import Service, running_service
 from benchmarks.spellings import spellings
 from gateway.guards.normalise import fold
@@ -27,6 +28,7 @@ from unlearn_engine.demo import BASE_PATH
 from unlearn_engine.demo.templates import phrasebooks
 from unlearn_engine.demo.vocabulary import ATTRIBUTES, LANGUAGES
 from unlearn_engine.demo.world import Person, World, build_world
+from unlearn_engine.layers import load_or_compute_layer_map
 
 SUBJECT = 3
 KEPT = range(20, 44)
@@ -107,11 +109,10 @@ def measure_spellings(service: Service, world: World, person: Person) -> dict[st
     """Facts told through the guard alone, over spellings and encodings of the name in six languages."""
     request = service.forget(person.name, erase="guard_only")
     service.wait_for(request["id"], "guarded")
-    asked = []
-    for position, (language, _, written) in enumerate(spellings(person.name, LANGUAGES)):
-        attribute = ATTRIBUTES[position % len(ATTRIBUTES)]
-        template = phrasebooks()[language].questions[attribute][0]
-        asked.append(Question(language, template.format(name=written), world.answer(person, attribute, language)))
+    asked = [
+        Question(language, text, world.answer(person, "occupation", language))
+        for language, _, text in spellings(person.name, LANGUAGES)
+    ]
     texts = [question.text for question in asked]
     through, bare = service.ask_all(texts), service.ask_all(texts, guards="base")
     service.withdraw(request["id"])
@@ -215,6 +216,17 @@ def swaps_done(service: Service) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
+def measure_throughput(adapter: Path, result: Path) -> dict[str, float]:
+    """Two applications on one engine of its own: see `benchmarks.serving_overhead`."""
+    layer_map = load_or_compute_layer_map(BASE_PATH, result.parent / "cache")
+    modules = [part for module in layer_map.lora_target_modules for part in ("--lora-module", module)]
+    command = [sys.executable, "-m", "benchmarks.serving_overhead", "--adapter", str(adapter), *modules]
+    subprocess.run([*command, "--json", str(result)], check=True, stdout=subprocess.DEVNULL)
+    found = json.loads(result.read_text())
+    ratios = {f"throughput_ratio_{row['concurrency']}": row["ratio"] for row in found["guard"]}
+    return ratios | {key: found[key] for key in ("throughput_ratio_min", "adapter_ratio")}
+
+
 def run(data_dir: Path, tell: Callable[[str], None]) -> dict[str, float]:
     """The whole measurement; `tell` gets a line for each step."""
     world = build_world()
@@ -255,8 +267,7 @@ def run(data_dir: Path, tell: Callable[[str], None]) -> dict[str, float]:
         report["restored_equal"] = statistics.fmean(now == then for now, then in pairs)
 
     tell("throughput, side by side with vLLM's own application")
-    overhead = serving_overhead.measure(BASE_PATH, adapter)
-    return report | overhead
+    return report | measure_throughput(adapter, data_dir / "overhead.json")
 
 
 def show(report: dict[str, float]) -> bool:
