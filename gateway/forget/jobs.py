@@ -52,7 +52,7 @@ class Jobs:
         """Queues a job, unless the request has one that is waiting or has just been taken; says whether it did."""
         with store_errors():
             job_id = _job_id(kind, request_id)
-            if job_id in self.queue.job_ids or self._just_taken(job_id):
+            if self.queue.get_job_position(job_id) is not None or self._just_taken(job_id):
                 return False
             self._enqueue(kind, request_id)
         return True
@@ -87,6 +87,7 @@ class Jobs:
             timeout=TIMEOUT_S,
             result_ttl=0,
             failure_ttl=TIMEOUT_S,
+            at_front=kind == "rebuild",  # nothing can be built on an adapter that still has a withdrawn request
         )
 
     def _just_taken(self, job_id: str) -> bool:

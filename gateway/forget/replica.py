@@ -61,6 +61,7 @@ class Replica:
         self._live: Composite | None = None
         self._policy: Policy | None = None
         self._caught_up = False
+        self._moved: asyncio.Queue[tuple[str, State]] = asyncio.Queue()
         self._orphaned: dict[str, EnforcedRequest] = {}
         self._swap_after = -math.inf
         self._swap_pause_s = FIRST_RETRY_S
@@ -91,6 +92,7 @@ class Replica:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._beat())
+                tasks.create_task(self._tell())
         finally:
             with suppress(StoreUnavailable):  # then its lease runs out
                 await self._store.leave(self._id)
@@ -108,7 +110,7 @@ class Replica:
             except StoreUnavailable as error:
                 logger.warning("the store is away, the last policy stays enforced: %s", error)
             except Exception as error:
-                _log_failure(f"policy version {self._wanted.version} could not be enforced", error)
+                _log_failure(f"policy version {self._wanted.version} could not be enforced, trying again", error)
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)
 
@@ -172,7 +174,9 @@ class Replica:
         except Exception as error:
             self._swap_pause_s = min(2 * self._swap_pause_s, LAST_RETRY_S)
             self._swap_after = self._clock() + self._swap_pause_s
-            _log_failure(f"adapter {composite.digest if composite else 'none'} could not be applied", error)
+            _log_failure(
+                f"adapter {composite.digest if composite else 'none'} could not be applied, trying again", error
+            )
             return min(self._swap_pause_s, BLOCK_S)
         self._live = composite
         self._caught_up = True
@@ -197,13 +201,22 @@ class Replica:
         return Target(request.id, request.names, request.exclusions, request.response, request.phrases)
 
     async def _acknowledge(self) -> None:
-        asked_at = self._clock()
-        answer = await self._store.acknowledge(
-            self._id, self._enforced, self._live.digest if self._live else "", lease_s=self._max_staleness_s
-        )
-        self._acknowledged_at = asked_at
-        if self._on_moved is not None:
-            for id_, state in answer.moved:
+        moved = True
+        while moved:  # the store moves some at a time
+            asked_at = self._clock()
+            answer = await self._store.acknowledge(
+                self._id, self._enforced, self._live.digest if self._live else "", lease_s=self._max_staleness_s
+            )
+            self._acknowledged_at = asked_at
+            moved = bool(answer.moved)
+            for transition in answer.moved:
+                self._moved.put_nowait(transition)
+
+    async def _tell(self) -> None:
+        """Apart from the following, which must not wait for what others do about it."""
+        while True:
+            id_, state = await self._moved.get()
+            if self._on_moved is not None:
                 try:
                     await self._on_moved(id_, state)
                 except Exception as error:
@@ -213,4 +226,4 @@ class Replica:
 def _log_failure(what: str, error: Exception) -> None:
     """Says where it happened, but not the error's own words: they may quote a subject."""
     where = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s, trying again: %s\n%s", what, type(error).__name__, where)
+    logger.error("%s: %s\n%s", what, type(error).__name__, where)

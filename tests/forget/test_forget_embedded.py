@@ -142,29 +142,48 @@ def test_a_truncated_file_is_no_obstacle(tmp_path: Path) -> None:
     """What a power cut leaves: the last write, never acknowledged, is half there."""
     with EmbeddedRedis(tmp_path) as server, connect_blocking(server.url) as client:
         client.set("key", "kept")
-    with (tmp_path / "redis" / "appendonly.aof").open("ab") as file:
+    written = max(tmp_path.rglob("*.aof"), key=lambda path: path.stat().st_size)
+    with written.open("ab") as file:
         file.write(b"*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$9\r\nov")
     with EmbeddedRedis(tmp_path) as server, connect_blocking(server.url) as client:
         assert client.get("key") == "kept"
 
 
-def test_no_server_binary(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_server().exists()
+def test_no_server_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_server(tmp_path).exists()
     monkeypatch.setattr(embedded, "_candidates", lambda: iter([Path("/nowhere/redis-server")]))
     with pytest.raises(EmbeddedRedisError, match="install"):
-        find_server()
+        find_server(tmp_path)
+
+
+def test_data_of_a_newer_server_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis 6.2 would start empty on it: every forget request would be gone."""
+    old = fake_server(tmp_path, "6.2.14")
+    monkeypatch.setattr(embedded, "_candidates", lambda: iter([old]))
+    assert find_server(tmp_path) == old
+    (tmp_path / "appendonlydir").mkdir()
+    with pytest.raises(EmbeddedRedisError, match=r"7\.0"):
+        find_server(tmp_path)
+
+
+def fake_server(folder: Path, version: str) -> Path:
+    """A program that says its version."""
+    server = folder / "redis-server"
+    server.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=0'\n")
+    server.chmod(0o755)
+    return server
 
 
 def test_an_old_server_on_the_path_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = tmp_path / "redis-server"
-    old.write_text("#!/bin/sh\necho 'Redis server v=6.0.16 sha=0'\n")
-    old.chmod(0o755)
+    old = fake_server(tmp_path, "6.0.16")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert find_server() != old
+    assert find_server(tmp_path) != old
 
 
 def test_a_server_that_cannot_start_says_where_to_look(tmp_path: Path) -> None:
-    (tmp_path / "redis").mkdir()
-    (tmp_path / "redis" / "appendonly.aof").write_bytes(b"this is no append-only file")
+    with EmbeddedRedis(tmp_path) as server, connect_blocking(server.url) as client:
+        client.set("key", "kept")
+    for written in tmp_path.rglob("*.aof"):
+        written.write_bytes(b"this is no append-only file")
     with pytest.raises(EmbeddedRedisError, match=r"redis\.log"):
         EmbeddedRedis(tmp_path).start()

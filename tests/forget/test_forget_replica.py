@@ -143,7 +143,7 @@ async def test_a_failing_engine_is_tried_again_and_its_words_stay_out_of_the_log
     with caplog.at_level(logging.DEBUG):
         async with running(desk.store, engine) as replica:
             await until(is_in(desk, id_, State.GUARDED))
-            assert replica.ready
+            await until(lambda: replica.ready)
     assert "RuntimeError" in caplog.text
     assert "Marlin" not in caplog.text
 
@@ -160,7 +160,7 @@ async def test_a_broken_adapter_does_not_hold_up_the_guards(desk: Desk) -> None:
         await until(is_in(desk, second, State.GUARDED))
         assert engine.targets == {first, second} and engine.adapter is None
         assert await desk.state(first) is State.VERIFYING, "not erased: nobody serves that adapter"
-        assert replica.ready
+        await until(lambda: replica.ready)
         engine.broken_adapters.clear()
         await until(is_in(desk, first, State.ERASED))
         assert engine.adapter == "broken"
@@ -213,7 +213,7 @@ async def test_a_store_that_takes_no_writes_makes_it_stale(tmp_path: Path) -> No
         now[0] = 61.0
         await until(lambda: replica.store_up)
         assert not replica.ready
-        with pytest.raises(StoreUnavailable, match="READONLY"):
+        with pytest.raises(StoreUnavailable, match=r"(?i)read.?only"):
             await store.submit(ForgetRequestIn(subject={"name": "Ivo Marlin"}))
         client.execute_command("REPLICAOF", "NO", "ONE")
         await until(lambda: replica.ready)

@@ -137,8 +137,8 @@ async def test_files_of_the_server_outside_of_its_data(tmp_path: Path) -> None:
         store = Store.from_url(server.url)
         await store.submit(ForgetRequestIn(subject={"name": f"{MARKER} Marlin"}))
         await store.aclose()
-    assert files_with(MARKER, tmp_path) == ["appendonly.aof"]
+    assert [path.suffix for path in files_with(MARKER, tmp_path)] == [".aof"]
 
 
-def files_with(text: str, folder: Path) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+def files_with(text: str, folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
