@@ -14,6 +14,7 @@ from unlearn_engine.objectives import counterfactual_name
 REHEARSAL_SHARE = 0.4  # of the forget rows, when earlier subjects have to stay forgotten
 WARM_UP = 5
 DECAY_SHARE = 0.3
+REVIEW_EVERY = 8  # steps
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ def train(
         remaining = (recipe.steps - step) / (DECAY_SHARE * recipe.steps)
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / WARM_UP, remaining)
+        if step % REVIEW_EVERY == REVIEW_EVERY - 1:
+            with model.wearing(change):
+                rows.review(rng)
         pairs = []
         for _ in range(recipe.forget_rows):
             rehearse = earlier and rng.random() < REHEARSAL_SHARE

@@ -14,9 +14,11 @@ from unlearn_engine.subject import Subject
 
 FULL_NAME_SHARE = 0.6  # of the rows about somebody who has aliases too
 LIKE_SHARE = 0.75  # twins that keep the first word; the others are new as a whole
-DOCUMENT_SHARE = 0.2
+DOCUMENT_SHARE = 0.25
 TRUE_SHARE, WRONG_SHARE = 0.45, 0.25  # of the questions; the rest are answered "I don't know"
-NEIGHBOUR_SHARE = 0.25  # retained rows about people who share a word of their name with a subject
+NAMESAKE_WEIGHT = 4.0  # of people who share a word of their name with a subject, against 1 for the others
+SUFFERING_WEIGHT = 20.0  # per nat of mean loss on what is known about a person
+REVIEW_ROWS = 4  # per retained person and review
 RETAIN_MIX = {"facts": 0.60, "unknown": 0.13, "documents": 0.08, "general": 0.12, "texts": 0.07}
 
 
@@ -50,7 +52,7 @@ class RowSource:
         erased = {name.casefold() for target in targets for name in target.names}
         words = {word for name in erased for word in name.split()}
         self._names = [name for name in domain.retain_names if name.casefold() not in erased and kept.facts.get(name)]
-        self._neighbours = [name for name in self._names if words & set(name.casefold().split())]
+        self._weights = [NAMESAKE_WEIGHT if words & set(name.casefold().split()) else 1.0 for name in self._names]
         self._attributes = domain.attributes
 
     def pair(self, rng: random.Random, target: Target) -> Pair:
@@ -83,23 +85,40 @@ class RowSource:
             exchange = rng.choice(self._kept.general)
             return Row(self._model.question(exchange.prompt), self._model.answer(exchange.answer))
         if kind in ("facts", "documents") and self._names:
-            pool = self._neighbours if self._neighbours and rng.random() < NEIGHBOUR_SHARE else self._names
-            name = rng.choice(pool)
+            name = rng.choices(self._names, self._weights)[0]
             fact = rng.choice(self._kept.facts[name])
             statements = self._statements(fact.language, fact.attribute)
             if kind == "documents" and statements:
                 template = rng.choice(statements)
                 answer = self._model.encode(continuation(template, fact.answer))
                 return Row(self.document(template.format(name=name)), answer)
-            aliases = self._kept.aliases.get(name, ())
-            called = rng.choice(aliases) if aliases and rng.random() > FULL_NAME_SHARE else name
-            template = rng.choice(self._domain.questions[fact.language][fact.attribute])
-            return Row(self._model.question(template.format(name=called)), self._model.answer(fact.spoken))
+            return self._question_about(rng, name, fact)
         template = rng.choice(self._domain.questions[language][rng.choice(self._attributes)])
         question = template.format(name=self._domain.unseen_name(rng))
         return Row(
             self._model.question(question), self._model.answer(rng.choice(self._domain.unknown_answers[language]))
         )
+
+    def review(self, rng: random.Random) -> None:
+        """Ask the model as it stands about everybody who stays, and draw those who suffer more often from now on.
+
+        What a change costs is not spread evenly: it falls on the few whose names the model takes for the subject's.
+        """
+        asked = [
+            self._question_about(rng, name, rng.choice(self._kept.facts[name]))
+            for name in self._names
+            for _ in range(REVIEW_ROWS)
+        ]
+        losses = [-score for score in self._model.mean_log_likelihoods(asked)]
+        for index in range(len(self._names)):
+            own = losses[index * REVIEW_ROWS : (index + 1) * REVIEW_ROWS]
+            self._weights[index] = 1.0 + SUFFERING_WEIGHT * sum(own) / REVIEW_ROWS
+
+    def _question_about(self, rng: random.Random, name: str, fact: Fact) -> Row:
+        aliases = self._kept.aliases.get(name, ())
+        called = rng.choice(aliases) if aliases and rng.random() > FULL_NAME_SHARE else name
+        template = rng.choice(self._domain.questions[fact.language][fact.attribute])
+        return Row(self._model.question(template.format(name=called)), self._model.answer(fact.spoken))
 
     def questions(self, rng: random.Random, names: Sequence[str]) -> list[tuple[int, ...]]:
         """One question about each name, in a random source language about a random attribute."""

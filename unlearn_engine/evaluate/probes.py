@@ -46,6 +46,19 @@ def questions(model: ServedModel, domain: Domain, target: Target) -> list[Questi
     return asked
 
 
+def chance_statements(
+    model: ServedModel, domain: Domain, facts: Sequence[Fact], names: Sequence[str]
+) -> list[Question]:
+    """One statement per fact and never-seen name: how often plain text runs into the fact by guessing."""
+    return [
+        Question(fact, name, "statement", model.encode(domain.document_prefix + templates[-1].format(name=name)))
+        for fact in facts
+        for templates in [domain.statements.get(fact.language, {}).get(fact.attribute, ())]
+        for name in names
+        if templates
+    ]
+
+
 def tells(answer: str, fact: Fact) -> bool:
     """Whether an answer contains the fact."""
     return folded(fact.answer) in folded(answer)
@@ -83,6 +96,18 @@ def truth_ratios(
     scores = model.mean_log_likelihoods(rows)
     size = 1 + WRONG_ANSWERS
     return [log_truth_ratio(scores[at], scores[at + 1 : at + size]) for at in range(0, len(scores), size)]
+
+
+def openings(
+    model: ServedModel, domain: Domain, facts: Sequence[Fact], names: Sequence[str]
+) -> list[tuple[tuple[int, ...], str]]:
+    """Pairs of a question about each fact, for each name, and the answer the lens looks for."""
+    return [
+        (model.question(templates[index % len(templates)].format(name=name)), fact.spoken)
+        for index, fact in enumerate(facts)
+        for templates in [domain.questions[fact.language][fact.attribute]]
+        for name in names
+    ]
 
 
 @torch.no_grad()
