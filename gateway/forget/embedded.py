@@ -89,7 +89,10 @@ class EmbeddedRedis:
 
     def _keep(self, command: list[str]) -> None:
         while not self._stopping.is_set():
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603
+            # In a session of its own: Ctrl-C is for the gateway, which still needs its store to end in good order.
+            self._process = subprocess.Popen(  # noqa: S603
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            )
             while not self._stopping.wait(0.05) and self._process.poll() is None:
                 pass
             if not self._stopping.is_set():

@@ -67,6 +67,7 @@ def test_it_is_a_real_server_without_a_port(tmp_path: Path) -> None:
         assert (settings["port"], settings["appendonly"], settings["appendfsync"]) == ("0", "yes", "always")
         pid = server.pid
         assert pid
+        assert os.getsid(pid) != os.getsid(0), "Ctrl-C does not reach it"
     assert is_gone(pid)
 
 

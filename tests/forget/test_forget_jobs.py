@@ -13,7 +13,7 @@ from gateway.forget import jobs as jobs_module
 from gateway.forget.jobs import Jobs
 from gateway.forget.model import State
 from gateway.forget.worker_store import WorkerStore
-from tests.forget.desk import Desk, composite
+from tests.forget.desk import Desk, composite, until
 
 ran: list[tuple[str, str]] = []
 
@@ -78,8 +78,7 @@ async def test_reconcile_takes_over_from_the_dead(desk: Desk, jobs: Jobs) -> Non
     job.set_status("started")
     job.save()
     hasty.verifying(hasty.begin(id_))
-    while not desk.worker.waiting():
-        pass
+    await until(desk.worker.waiting)
     assert jobs.reconcile() == 1
     work_off(jobs)
     assert ran == [("erase", id_)]
