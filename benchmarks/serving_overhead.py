@@ -37,8 +37,8 @@ class Variant:
     body: tuple[tuple[str, Any], ...] = ()
 
 
-async def serve_both(options: ServeOptions, names: int, adapter: Path | None) -> None:
-    """Run both applications until killed; prints `READY <own port> <gateway port>`."""
+async def serve_all(options: ServeOptions, names: int, adapter: Path | None) -> None:
+    """Run all applications until killed; prints `READY` and their ports: vLLM's own, the guarded, with the adapter."""
     from gateway.serving.environment import has_gpu, prepare_environment
 
     prepare_environment(cpu=not has_gpu(), verbose=False)
@@ -57,17 +57,19 @@ async def serve_both(options: ServeOptions, names: int, adapter: Path | None) ->
         guarded = GuardedEngine(engine, options.lora_modules, SilentObserver())
         rng = random.Random(0)
         targets = {str(i): Target(str(i), (unseen_name(rng),)) for i in range(names)}
+        await guarded.apply(compile_policy(1, targets))
+        adapted = GuardedEngine(engine, options.lora_modules, SilentObserver())
         reference = AdapterRef(adapter.name, str(adapter), options.max_rank) if adapter else None
-        await guarded.apply(compile_policy(1, targets, reference))
+        await adapted.apply(compile_policy(1, {}, reference))
         tasks = await engine.get_supported_tasks()
         own = build_app(arguments, tasks, engine.model_config)
         await init_app_state(engine, own.state, arguments, tasks)
-        gateway = await build_application(options, arguments, engine, guarded, ())
-        listeners = [listen("127.0.0.1", 0), listen("127.0.0.1", 0)]
+        apps = [own, *[await build_application(options, arguments, engine, ours, ()) for ours in (guarded, adapted)]]
+        listeners = [listen("127.0.0.1", 0) for _ in apps]
         for listener in listeners:
             listener.listen()  # early clients wait instead of being refused
         print("READY", *(listener.getsockname()[1] for listener in listeners), flush=True)
-        servers = [uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)) for app in (own, gateway)]
+        servers = [uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)) for app in apps]
         await asyncio.gather(*(server.serve([listener]) for server, listener in zip(servers, listeners, strict=True)))
 
 
@@ -123,7 +125,7 @@ async def compare(
     }
 
 
-async def measure(given: argparse.Namespace, ports: tuple[int, int]) -> dict[str, Any]:
+async def measure(given: argparse.Namespace, ports: Sequence[int]) -> dict[str, Any]:
     """All comparisons."""
     # The logits guard blocks requests without tables; an empty list is what the gateway sends with its guards off.
     own = Variant(ports[0], body=(("vllm_xargs", _Frozen({"unlearn_tables": []})),))
@@ -135,8 +137,8 @@ async def measure(given: argparse.Namespace, ports: tuple[int, int]) -> dict[str
         print(result["guard"][-1], flush=True)
     result["throughput_ratio_min"] = min(row["ratio"] for row in result["guard"])
     if given.adapter:
-        with_adapter = Variant(ports[1], "X-Unlearn-Guards: off\r\n")
-        without = Variant(ports[1], "X-Unlearn-Guards: base\r\n")
+        with_adapter = Variant(ports[2], "X-Unlearn-Guards: off\r\n")
+        without = Variant(ports[2], "X-Unlearn-Guards: base\r\n")
         result["adapter"] = await compare(with_adapter, without, "demo", CONCURRENCIES[-1], given.rounds)
         result["adapter_ratio"] = result["adapter"]["ratio"]
         print(result["adapter"], flush=True)
@@ -157,8 +159,7 @@ async def run(given: argparse.Namespace, arguments: Sequence[str]) -> dict[str, 
     try:
         while line := (await process.stdout.readline()).decode():  # type: ignore[union-attr]
             if line.startswith("READY"):
-                own, gateway = map(int, line.split()[1:])
-                return await measure(given, (own, gateway))
+                return await measure(given, [int(port) for port in line.split()[1:]])
         raise RuntimeError("the server did not start; see its output above")
     finally:
         process.terminate()
@@ -180,7 +181,7 @@ def main() -> None:
         options = ServeOptions(
             given.model, "demo", lora_modules=tuple(given.lora_module), max_rank=16, allow_guards_off=True
         )
-        asyncio.run(serve_both(options, given.names, given.adapter))
+        asyncio.run(serve_all(options, given.names, given.adapter))
         return
     result = asyncio.run(run(given, sys.argv[1:]))
     if given.json:

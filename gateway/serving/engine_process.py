@@ -8,11 +8,13 @@ import threading
 
 import psutil  # type: ignore[import-untyped]
 import torch
+from vllm.config import VllmConfig
 
+from gateway.serving import cpu_lora
 from gateway.serving.environment import GATEWAY_PID
 
 
-def prepare_engine_process() -> None:
+def prepare_engine_process(config: VllmConfig) -> None:
     """To be called once in every process that runs the model.
 
     vLLM 0.32's CPU attention uses AMX tiles where the CPU has them without asking Linux for the permission, and dies of
@@ -20,6 +22,7 @@ def prepare_engine_process() -> None:
     """
     if torch.cpu._is_amx_tile_supported():
         torch.cpu._init_amx()
+    cpu_lora.install(config)
     die_with_gateway()
 
 

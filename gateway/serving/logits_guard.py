@@ -112,7 +112,7 @@ class LogitsGuard(LogitsProcessor):
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
         global _tables
-        prepare_engine_process()
+        prepare_engine_process(vllm_config)
         model_config = vllm_config.model_config
         tokenizer: Any = cached_tokenizer_from_config(model_config)
         if _tables is None:
