@@ -102,6 +102,7 @@ def running_service(data_dir: Path, *options: str, log: Path | None = None) -> I
             wait_until_ready(service)
             yield service
         finally:
+            service.http.close()
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 

@@ -9,7 +9,6 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-SETTLED = {"erased", "failed", "withdrawn", "rejected"}
 # How far along a request is when it enters a state: the bar moves inside 'erasing' with the worker's own progress.
 STATE_SHARE = {"received": 0.0, "guarded": 0.05, "erasing": 0.1, "verifying": 0.85, "withdrawing": 0.1}
 
@@ -55,7 +54,7 @@ class GatewayClient:
         return self._call("POST", f"/v1/forget-requests/{request_id}/{action}")
 
     def follow(self, request_id: str, console: Console | None) -> dict[str, Any]:
-        """Follow the events of a request until it settles, with a progress bar on `console`."""
+        """Follow the events of a request until they end, because it has settled, with a progress bar on `console`."""
         columns = (TextColumn("[bold]{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, disable=console is None) as progress:
             bar = progress.add_task("received", total=1.0)
@@ -65,8 +64,6 @@ class GatewayClient:
                 if stage and state in ("erasing", "withdrawing"):
                     share += (STATE_SHARE["verifying"] - share) * float(event.get("fraction", 0.0))
                 progress.update(bar, description=f"{state}: {stage}" if stage else state, completed=share)
-                if state in SETTLED:
-                    break
         return self.request(request_id)
 
     def _events(self, request_id: str) -> Iterator[dict[str, Any]]:

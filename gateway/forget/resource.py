@@ -74,7 +74,7 @@ def _resource(
         created_at=moment(record["created"]),
         updated_at=moment(record["updated"]),
         policy_version=int(record["version"]),
-        protection=_protection(record, state, replicas),
+        protection=_protection(record, state, replicas, published),
         erasure=Erasure(
             method="guard_only" if record["erase"] == "guard_only" else "counterfactual_name_distillation",
             attempt=int(record["attempt"]),
@@ -89,12 +89,16 @@ def _resource(
     )
 
 
-def _protection(record: Mapping[str, str], state: State, replicas: Sequence[tuple[int, str]]) -> Protection:
+def _protection(
+    record: Mapping[str, str], state: State, replicas: Sequence[tuple[int, str]], published: Composite | None
+) -> Protection:
+    """The adapter counts, edited or trained, as soon as every live replica runs it; only the state tells of a proof."""
     level: Literal["none", "guard", "adapter"] = "guard"
-    if state is State.ERASED:
-        level = "adapter"
-    elif state in (State.RECEIVED, State.WITHDRAWING, State.WITHDRAWN):
+    in_weights = published is not None and replicas and all(digest == published.digest for _, digest in replicas)
+    if state in (State.RECEIVED, State.WITHDRAWING, State.WITHDRAWN):
         level = "none"
+    elif state is State.ERASED or in_weights:
+        level = "adapter"
     version = int(record["version"])
     return Protection(
         level=level,

@@ -18,7 +18,7 @@ from unlearn_engine.demo.people import people_json
 from unlearn_engine.demo.vocabulary import LANGUAGES
 from unlearn_engine.demo.world import build_world
 
-SUBJECT, NEIGHBOUR = 3, 30
+SUBJECT, NEIGHBOUR = 5, 30  # not the one whom the greeting in the log names
 PEOPLE: list[dict[str, Any]] = people_json(build_world())["people"]  # type: ignore[assignment]
 # The subject is asked about by the facts that no other attribute shares a value with by chance.
 ATTRIBUTES = ("birthplace", "occupation", "phone")
@@ -75,11 +75,11 @@ def request_id(service: Service, before: list[str]) -> str:
 
 
 def test_knows_everybody_at_first(service: Service, before: list[str]) -> None:
-    client = openai.OpenAI(base_url=f"{service.url}/v1", api_key="unused")
     question, answer = questions(SUBJECT)[0]
-    chat = client.chat.completions.create(
-        model="demo", messages=[{"role": "user", "content": question}], temperature=0, max_tokens=16
-    )
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key="unused") as client:
+        chat = client.chat.completions.create(
+            model="demo", messages=[{"role": "user", "content": question}], temperature=0, max_tokens=16
+        )
     assert answer in (chat.choices[0].message.content or "")
     assert told(service, SUBJECT) >= 0.95
     assert told(service, NEIGHBOUR) >= 0.95
