@@ -106,6 +106,8 @@ def _our_flags(options: ServeOptions) -> list[str]:
     flags = ["--model", options.model, "--served-model-name", options.served_name]
     flags += ["--host", options.host, "--port", str(options.port)]
     flags += ["--logprobs-mode", "processed_logprobs"]
+    if not options.verbose:
+        flags += ["--no-use-tqdm-on-load"]
     flags += ["--logits-processors", LOGITS_PROCESSOR, "--worker-extension-cls", WORKER_EXTENSION]
     if options.lora_modules:
         rank = next((rank for rank in LORA_RANKS if rank >= options.max_rank), None)

@@ -120,7 +120,8 @@ class Generation:
             answers = Answers(lambda: _audit(plan, live), request.params, self._tokenizer)
         self._observer.decision(plan.decision)
         if plan.canned is not None:
-            yield canned_output(plan.canned, request.prompt, request.params, request.id, self._tokenizer)
+            said = (plan.canned, request.prompt, request.params, request.id, self._tokenizer)
+            yield self._guarded(canned_output, *said)
             return
         adapter = None if mode == "base" else live.adapter
         params = self._parameters(request.params, plan)
@@ -176,7 +177,8 @@ class Generation:
         if plan.decision != "off":
             params.output_kind = engine_kind(asked)
         if params.max_tokens is not None:
-            params.max_tokens = min(params.max_tokens, self._max_model_len - len(plan.prompt["prompt_token_ids"]))
+            room = self._max_model_len - len(plan.prompt["prompt_token_ids"])
+            params.max_tokens = max(1, min(params.max_tokens, room))
         return params
 
     def _encode(self, text: str) -> list[int]:

@@ -68,6 +68,7 @@ async def serve(
 
     Raises:
         ConfigurationConflict: a flag or variable defeats the guard.
+        ServingError: the address is taken, or vLLM did not start.
         GuardInactive: the canary was not blocked.
         EngineDied: the engine process ended by itself.
     """
@@ -114,13 +115,19 @@ def running_engine(arguments: "Namespace") -> Iterator["AsyncLLM"]:
 
     from gateway.serving.arguments import check_config
 
-    engine_args = AsyncEngineArgs.from_cli_args(arguments)
-    config = engine_args.create_engine_config(UsageContext.OPENAI_API_SERVER)
-    check_config(config)
-    with _interruptible():
-        engine = AsyncLLM.from_vllm_config(
-            config, usage_context=UsageContext.OPENAI_API_SERVER, disable_log_stats=engine_args.disable_log_stats
-        )
+    usage = UsageContext.OPENAI_API_SERVER
+    try:
+        engine_args = AsyncEngineArgs.from_cli_args(arguments)
+        config = engine_args.create_engine_config(usage)
+        check_config(config)
+        with _interruptible():
+            engine = AsyncLLM.from_vllm_config(
+                config, usage_context=usage, disable_log_stats=engine_args.disable_log_stats
+            )
+    except ServingError:
+        raise
+    except Exception as error:
+        raise ServingError(f"vLLM did not start with this model and these flags: {error}") from error
     try:
         yield engine
     finally:
@@ -187,17 +194,24 @@ async def _run(
         loop.add_signal_handler(number, _on_signal, serving, server)
     watch = asyncio.create_task(_watch(serving, engine, server))
     running = asyncio.create_task(server.serve(sockets=[listener]))
+
+    async def announce() -> None:
+        await server.ready.wait()
+        await on_ready(serving)
+        progress(f"listening on {serving.url}")
+
+    announcing = asyncio.create_task(announce())
     try:
-        await asyncio.wait([running, asyncio.create_task(server.ready.wait())], return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            await on_ready(serving)
-            progress(f"listening on {serving.url}")
+        await asyncio.wait([running, announcing], return_when=asyncio.FIRST_COMPLETED)
+        if announcing.done():
+            announcing.result()
         await running
     finally:
         serving.stopping.set()
         server.should_exit = True
-        await asyncio.gather(running, return_exceptions=True)
+        announcing.cancel()
         watch.cancel()
+        await asyncio.gather(running, announcing, watch, return_exceptions=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
     if engine.errored:

@@ -54,6 +54,12 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
             return JSONResponse({"error": str(error)}, 409)
         return JSONResponse({"version": policy.version})
 
+    @router.post("/forget-tables")
+    async def forget_tables() -> None:
+        """Empty the engine's tables behind the gateway's back."""
+        engine = state["serving"].engine
+        await engine._inner.collective_rpc("unlearn_drop_tables", args=(sorted(engine.policy.tables()),))
+
     @router.get("/state")
     async def get_state() -> dict[str, Any]:
         """What the observer saw, and what the engine holds."""

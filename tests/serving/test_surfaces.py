@@ -314,6 +314,15 @@ class TestRefusal:
             assert not tells(content + arguments)
 
 
+def test_when_the_engine_has_lost_its_tables_answers_are_empty(refusing: Gateway) -> None:
+    refusing.apply({"id": "r2", "names": ["Somebody Else"]})
+    assert ask(refusing.client, "Hello", temperature=1).choices[0].message.content
+    refusing.post("/test/forget-tables")
+    for stop in ({}, {"extra_body": {"ignore_eos": True}}, {"extra_body": {"min_tokens": 5}}):
+        assert ask(refusing.client, "Hello", temperature=1, **stop).choices[0].message.content == ""
+    refusing.apply()
+
+
 def test_without_a_policy_every_surface_answers_503(refusing: Gateway) -> None:
     refusing.post_policy({"targets": None})
     messages = [{"role": "user", "content": "Hello"}]

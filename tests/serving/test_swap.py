@@ -215,3 +215,20 @@ class TestTheEnginesKnownDeaths:
             with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=body, timeout=60) as answer:
                 next(answer.iter_lines())
         gateway.wait_until(lambda state: state["unfinished"] == 0)
+
+
+def test_the_base_model_is_itself_in_a_batch_with_adapters_in_every_slot(
+    gateway: Gateway, make_adapter: MakeAdapter
+) -> None:
+    gateway.apply()
+    alone = [say(gateway, BASE), say(gateway, BASE, max_tokens=40, ignore_eos=True)]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        running = []
+        for seed in range(3):
+            gateway.apply(adapter=make_adapter(seed))
+            running.append(pool.submit(stream, gateway, f"Story {seed}", 300))
+            gateway.wait_until(lambda state, n=seed: state["unfinished"] > n)  # type: ignore[misc]
+        beside = [say(gateway, BASE), say(gateway, BASE, max_tokens=40, ignore_eos=True)]
+        assert gateway.state()["unfinished"] == 3
+        assert all(task.result() is not None for task in running)
+    assert beside == alone
