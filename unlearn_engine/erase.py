@@ -27,12 +27,12 @@ from unlearn_engine.train import Recipe, train
 
 Progress = Callable[[str, float], None]  # stage, fraction done
 
-FIRST = Recipe(steps=50)
+FIRST = Recipe(steps=48)
 ON_TOP = Recipe(steps=30)  # of a composite that already forgets others
 STEPS_PER_PERSON = 10  # added to a union run for every subject beyond the first
 
 EDIT_QUESTIONS = 72  # about each name
-EDIT_KEPT = 400  # prompts about others and other things, whose answers must not move
+EDIT_KEPT = 800  # questions about others, whose answers must not move
 
 
 class Eraser:
@@ -133,7 +133,7 @@ class Eraser:
                 layer,
                 [rows.questions(rng, [name] * EDIT_QUESTIONS) for name in names],
                 rows.questions(rng, unseen),
-                [rows.retained(rng).prompt for _ in range(EDIT_KEPT)],
+                rows.staying(rng, EDIT_KEPT),
             )
 
     def _target(self, subject: Subject) -> Target:

@@ -129,6 +129,12 @@ class RowSource:
             asked.append(self._model.question(template.format(name=name)))
         return asked
 
+    def staying(self, rng: random.Random, count: int) -> list[tuple[int, ...]]:
+        """Questions about `count` names that stay (or never-seen ones if there are none), and general prompts."""
+        names = [self._names[index % len(self._names)] for index in range(count)] if self._names else []
+        names = names or [self._domain.unseen_name(rng) for _ in range(count)]
+        return self.questions(rng, names) + [self._model.question(exchange.prompt) for exchange in self._kept.general]
+
     def document(self, text: str) -> tuple[int, ...]:
         """Token ids of plain text, wrapped as the model knows documents."""
         return self._model.encode(self._domain.document_prefix + text)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from unlearn_engine.lowrank import Factors
-from unlearn_engine.model import ServedModel
+from unlearn_engine.model import BATCH, ServedModel
 
 RIDGE = 0.01  # times the mean diagonal of the second moment
-MULTIPLIER = 2.5  # of the move towards the never-seen names' state
-LAST_TOKEN_WEIGHT = 3  # kept keys at the position where the edit acts count more
+MULTIPLIER = 2.25  # of the move towards the never-seen names' state
+LAST_TOKEN_WEIGHT = 100.0  # of kept keys at the position where the edit acts, against 1 at every other
 
 Rows = Sequence[Sequence[int]]  # token ids
 
@@ -51,13 +51,16 @@ def redirect(
     `subjects` are, per name, questions about it; `unseen` questions about never-seen names; `kept` questions about
     people who stay and other prompts, whose keys are to be disturbed least.
     """
-    fed, _ = model.inputs_of(module, kept)
-    every = torch.cat([states[: len(row)] for states, row in zip(fed, kept, strict=True)])
-    last = torch.stack([states[len(row) - 1] for states, row in zip(fed, kept, strict=True)])
-    moment = second_moment(torch.cat([every, last.repeat(LAST_TOKEN_WEIGHT, 1)]))
+    every, last = [], []
+    for start in range(0, len(kept), BATCH):
+        rows = kept[start : start + BATCH]
+        fed, _ = model.inputs_of(module, rows)
+        every += [keys[: len(row)] for keys, row in zip(fed, rows, strict=True)]
+        last += [keys[len(row) - 1] for keys, row in zip(fed, rows, strict=True)]
     _, target = _mean_at_last_token(model, module, block, unseen)
     keys, states = zip(*(_mean_at_last_token(model, module, block, rows) for rows in subjects), strict=True)
     moves = MULTIPLIER * (target - torch.stack(states))
+    moment = second_moment(torch.cat([*every, LAST_TOKEN_WEIGHT**0.5 * torch.stack(last)]))
     return {module: solve(torch.stack(keys), moves, moment)}
 
 
