@@ -38,4 +38,4 @@ def model(base_path: Path, layer_map: LayerMap) -> ServedModel:
 
 @pytest.fixture(scope="session")
 def eraser(base_path: Path, workplace: Path, layer_map: LayerMap, domain: Domain) -> Eraser:
-    return Eraser(base_path, workplace / "adapters", layer_map, domain, threads=2)
+    return Eraser(base_path, workplace / "adapters", layer_map, domain, threads=1)

@@ -72,7 +72,7 @@ def test_training_erases_in_every_language_and_way_of_asking(verified: Verificat
 
 def test_training_leaves_likelihoods_and_layers_like_those_of_a_never_knower(verified: Verification) -> None:
     assert verified.ks_statistic is not None and verified.ks_statistic <= 0.30
-    assert verified.lens_worst <= 0.5
+    assert verified.lens_worst <= verified.lens_floor + 0.2
 
 
 def test_training_keeps_the_others(verified: Verification) -> None:
