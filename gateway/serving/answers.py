@@ -4,6 +4,7 @@ Text is released as soon as the audit allows it. Token ids and log probabilities
 text before them is out, and are encoded anew where it was rewritten or cut.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -36,6 +37,7 @@ class Answers:
         self._answers = [_Answer(new_audit(), params, tokenizer) for _ in range(params.n)]
         self._open: int = params.n
         self.blocked = 0
+        self.seconds = 0.0  # spent in `pass_on`
 
     @property
     def finished(self) -> bool:
@@ -44,6 +46,7 @@ class Answers:
 
     def pass_on(self, output: RequestOutput) -> RequestOutput | None:
         """What may go out now, in place of the engine's `output`; None when everything is held back."""
+        began = time.perf_counter()
         kept = []
         for completion in output.outputs:
             answer = self._answers[completion.index]
@@ -56,6 +59,7 @@ class Answers:
                 self.blocked += answer.blocked
         output.outputs = kept
         output.finished = self._open == 0
+        self.seconds += time.perf_counter() - began
         return output if kept or output.finished else None
 
 

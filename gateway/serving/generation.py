@@ -7,8 +7,8 @@ import copy
 import logging
 import time
 import traceback
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -103,53 +103,50 @@ class Generation:
         if live is None:
             raise NoPolicy
         with live.held():
-            async with aclosing(self._answer(request, live, mode)) as outputs:
-                async for output in outputs:
-                    yield output
-
-    async def _answer(
-        self, request: Request, live: LivePolicy, mode: GuardsMode
-    ) -> AsyncGenerator[RequestOutput, None]:
-        if mode != "on":
-            plan = Plan("off", request.prompt)
-            answers = None
-        else:
-            began = time.perf_counter()
-            plan = self._guarded(self._plan, request, live.policy)
-            self._observer.observe("examine", time.perf_counter() - began)
-            answers = Answers(lambda: _audit(plan, live), request.params, self._tokenizer)
-        self._observer.decision(plan.decision)
-        if plan.canned is not None:
-            said = (plan.canned, request.prompt, request.params, request.id, self._tokenizer)
-            yield self._guarded(canned_output, *said)
-            return
-        adapter = None if mode == "base" else live.adapter
-        params = self._parameters(request.params, plan)
-        spent = 0.0
-        try:
-            async with aclosing(
-                self._engine.generate(plan.prompt, params, request.id, lora_request=adapter, **request.options)
-            ) as outputs:
-                async for output in outputs:
-                    if answers is None:
+            plan = self._examined(request, live.policy) if mode == "on" else Plan("off", request.prompt)
+            self._observer.decision(plan.decision)
+            if plan.canned is not None:
+                said = (plan.canned, request.prompt, request.params, request.id, self._tokenizer)
+                yield self._guarded(canned_output, *said)
+                return
+            adapter = None if mode == "base" else live.adapter
+            generated = self._engine.generate(
+                plan.prompt, self._parameters(request.params, plan), request.id, lora_request=adapter, **request.options
+            )
+            # One loop, not a generator of its own for the audit: each layer costs a switch for every token.
+            async with aclosing(generated) as outputs:
+                if plan.decision == "off":
+                    async for output in outputs:
                         yield output
-                        continue
-                    began = time.perf_counter()
-                    released = self._guarded(answers.pass_on, output)
-                    spent += time.perf_counter() - began
-                    if released is None:
-                        continue
-                    if plan.prompt is not request.prompt:
-                        released.prompt = request.prompt.get("prompt")
-                        released.prompt_token_ids = request.prompt["prompt_token_ids"]
-                    yield released
-                    if answers.finished:
-                        break
+                    return
+                with self._audited(plan, live, request.params) as answers:
+                    async for output in outputs:
+                        released = self._guarded(answers.pass_on, output)
+                        if released is None:
+                            continue
+                        if plan.prompt is not request.prompt:
+                            released.prompt = request.prompt.get("prompt")
+                            released.prompt_token_ids = request.prompt["prompt_token_ids"]
+                        yield released
+                        if answers.finished:
+                            return
+
+    def _examined(self, request: Request, policy: Policy) -> Plan:
+        began = time.perf_counter()
+        plan = self._guarded(self._plan, request, policy)
+        self._observer.observe("examine", time.perf_counter() - began)
+        return plan
+
+    @contextmanager
+    def _audited(self, plan: Plan, live: LivePolicy, params: SamplingParams) -> Iterator[Answers]:
+        """The audit of a request's answers; what it did is told at the end, however that comes."""
+        answers = Answers(lambda: _audit(plan, live), params, self._tokenizer)
+        try:
+            yield answers
         finally:
-            if answers is not None:
-                self._observer.observe("audit", spent)
-                if answers.blocked:
-                    self._observer.decision("blocked")
+            self._observer.observe("audit", answers.seconds)
+            if answers.blocked:
+                self._observer.decision("blocked")
 
     def _plan(self, request: Request, policy: Policy) -> Plan:
         decoded = self._table.text(request.prompt["prompt_token_ids"])
