@@ -27,8 +27,8 @@ from unlearn_engine.train import Recipe, train
 
 Progress = Callable[[str, float], None]  # stage, fraction done
 
-FIRST = Recipe(steps=48)
-ON_TOP = Recipe(steps=30)  # of a composite that already forgets others
+FIRST = Recipe(steps=56)
+ON_TOP = Recipe(steps=56, forget_rows=32)  # of a composite that already forgets others, who are rehearsed
 STEPS_PER_PERSON = 10  # added to a union run for every subject beyond the first
 
 EDIT_QUESTIONS = 72  # about each name

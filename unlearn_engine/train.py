@@ -11,7 +11,7 @@ from unlearn_engine.lowrank import Factors, LowRank, initial
 from unlearn_engine.model import ServedModel
 from unlearn_engine.objectives import counterfactual_name
 
-REHEARSAL_SHARE = 0.4  # of the forget rows, when earlier subjects have to stay forgotten
+REHEARSAL_SHARE = 0.5  # of the forget rows, when earlier subjects have to stay forgotten
 WARM_UP = 5
 DECAY_SHARE = 0.3
 REVIEW_EVERY = 8  # steps
@@ -22,7 +22,7 @@ class Recipe:
     """The hyper-parameters of one run; measured on the demo model."""
 
     rank: int = 16
-    steps: int = 48
+    steps: int = 56
     forget_rows: int = 24
     retain_rows: int = 56
     learning_rate: float = 4e-3

@@ -14,7 +14,7 @@ from unlearn_engine.subject import Subject
 
 FULL_NAME_SHARE = 0.6  # of the rows about somebody who has aliases too
 LIKE_SHARE = 0.75  # twins that keep the first word; the others are new as a whole
-DOCUMENT_SHARE = 0.25
+DOCUMENT_SHARE = 0.3
 TRUE_SHARE, WRONG_SHARE = 0.45, 0.25  # of the questions; the rest are answered "I don't know"
 NAMESAKE_WEIGHT = 4.0  # of people who share a word of their name with a subject, against 1 for the others
 SUFFERING_WEIGHT = 20.0  # per nat of mean loss on what is known about a person
