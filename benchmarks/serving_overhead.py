@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from gateway.serving.options import ServeOptions
 from unlearn_engine.data.names import unseen_name
 from unlearn_engine.demo import BASE_PATH
@@ -181,7 +183,7 @@ def main() -> None:
         options = ServeOptions(
             given.model, "demo", lora_modules=tuple(given.lora_module), max_rank=16, allow_guards_off=True
         )
-        asyncio.run(serve_all(options, given.names, given.adapter))
+        uvloop.run(serve_all(options, given.names, given.adapter))  # as the gateway does
         return
     result = asyncio.run(run(given, sys.argv[1:]))
     if given.json:
