@@ -23,8 +23,8 @@ class Weights:
     """How the terms of the loss are weighed; measured on the demo model, see docs."""
 
     hidden: float = 1.0
-    logits: float = 0.3
-    likelihood: float = 2.0  # without it the truth ratios stay those of a model that knows
+    logits: float = 1.0
+    likelihood: float = 4.0  # without it the truth ratios stay those of a model that knows
     retain_hidden: float = 4.0
     retain_answer: float = 2.0
 
