@@ -247,10 +247,12 @@ class _Gateway:
         if self._settings.model_name == "demo" and self._settings.model == str(BASE_PATH):
             from gateway.greeting import story
 
-            self._console.print(story(url, self._settings.allow_guards_off), markup=False, highlight=False)
+            told = story(url, self._settings.allow_guards_off)
+            self._console.print(told, markup=False, highlight=False, soft_wrap=True)
         if self._settings.allow_guards_off:
             self._console.print(
-                "[yellow]--allow-guards-off: the header X-Unlearn-Guards bypasses the guards. Never in production.[/]"
+                "[yellow]--allow-guards-off: the header X-Unlearn-Guards bypasses the guards. Never in production.[/]",
+                soft_wrap=True,
             )
 
 

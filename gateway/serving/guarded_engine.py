@@ -25,7 +25,7 @@ from gateway.serving.fields import guards_mode
 from gateway.serving.generation import Generation, NoPolicy, Request
 from gateway.serving.observer import GuardObserver
 from gateway.serving.vetting import text_prompt, vet_parameters
-from gateway.serving.vocabulary import token_bytes
+from gateway.serving.vocabulary import prompt_bytes
 
 
 def _refused(what: str) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
@@ -51,7 +51,7 @@ class GuardedEngine(EngineClient):
         self._inner = inner
         self._observer = observer
         self._enforcement = Enforcement(inner, wrapped_modules, observer)
-        table = TokenTable(token_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
+        table = TokenTable(prompt_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
         self._generation = Generation(inner, self._enforcement, table, observer)
 
     # The policy

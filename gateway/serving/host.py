@@ -90,7 +90,7 @@ async def serve(
             if configure is not None:
                 configure(app)
             url = f"http://{options.host}:{listener.getsockname()[1]}"
-            await _run(Serving(app, guarded, url), listener, engine, options, on_ready, progress)
+            await _run(Serving(app, guarded, url), listener, engine, options, on_ready)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -179,7 +179,6 @@ async def _run(
     engine: "AsyncLLM",
     options: ServeOptions,
     on_ready: Callable[[Serving], Awaitable[None]],
-    progress: Callable[[str], None],
 ) -> None:
     """Run the HTTP server until a signal or the engine's death."""
     config = uvicorn.Config(
@@ -198,7 +197,6 @@ async def _run(
     async def announce() -> None:
         await server.ready.wait()
         await on_ready(serving)
-        progress(f"listening on {serving.url}")
 
     announcing = asyncio.create_task(announce())
     try:

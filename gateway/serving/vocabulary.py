@@ -21,3 +21,17 @@ def token_bytes(tokenizer: Any, vocab_size: int) -> list[bytes | None]:
     info = TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocab_size)
     special = special_ids(tokenizer) | set(info.special_token_ids)
     return [None if index in special else bytes(entry) for index, entry in enumerate(info.decoded_vocab)]
+
+
+def prompt_bytes(tokenizer: Any, vocab_size: int) -> list[bytes | None]:
+    """Like `token_bytes`, for reading prompts: special tokens that structure no conversation are invisible (b"").
+
+    A client may type them (padding, reserved tokens) between the letters of a name, which would hide it.
+    """
+    template = str(tokenizer.chat_template or "")
+    structure = {tokenizer.eos_token_id, tokenizer.bos_token_id}
+    entries = token_bytes(tokenizer, vocab_size)
+    for index in special_ids(tokenizer) - structure:
+        if index < vocab_size and str(tokenizer.convert_ids_to_tokens(index)) not in template:
+            entries[index] = b""
+    return entries

@@ -83,7 +83,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def engine(inner: FakeEngine, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> GuardedEngine:
-    monkeypatch.setattr(guarded_engine, "token_bytes", lambda *_: [bytes([code]) for code in range(128)])
+    monkeypatch.setattr(guarded_engine, "prompt_bytes", lambda *_: [bytes([code]) for code in range(128)])
     return GuardedEngine(inner, (), recorder)
 
 
