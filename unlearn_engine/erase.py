@@ -29,7 +29,7 @@ Progress = Callable[[str, float], None]  # stage, fraction done
 
 FIRST = Recipe(steps=56)
 ON_TOP = Recipe(steps=56, forget_rows=32)  # of a composite that already forgets others, who are rehearsed
-STEPS_PER_PERSON = 10  # added to a union run for every subject beyond the first
+STEPS_PER_PERSON = 24  # added to a union run for every subject beyond the first
 
 EDIT_QUESTIONS = 72  # about each name
 EDIT_KEPT = 800  # questions about others, whose answers must not move
@@ -61,10 +61,12 @@ class Eraser:
         """Redirect `new` in closed form on top of what `current` has been trained to forget; takes seconds.
 
         Edits that `current` holds already are solved again jointly with the new one, so `edited` must name their
-        subjects (ValueError otherwise). Raises RankExhausted when too many wait to be trained.
+        subjects (ValueError otherwise); those it has been trained to forget need no edit and are passed over. Raises
+        RankExhausted when too many wait to be trained.
         """
         trained, _, pending = self._parts(current)
-        subjects = {subject.id: subject for subject in (*edited, new)}
+        learnt = set(current.subjects if current else ()) - set(pending)
+        subjects = {subject.id: subject for subject in (*edited, new) if subject.id not in learnt}
         if missing := set(pending) - set(subjects):
             raise ValueError(f"{len(missing)} edited requests of the current adapter are not given")
         targets = [self._target(subject) for subject in subjects.values()]

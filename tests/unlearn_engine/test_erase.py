@@ -89,6 +89,7 @@ def test_a_second_person_is_edited_on_top(
     eraser: Eraser, subject: Subject, neighbour: Subject, trained: Adapter
 ) -> None:
     both = eraser.edit(neighbour, trained)
+    assert both.digest == eraser.edit(neighbour, trained, [subject]).digest
     assert both.subjects == (subject.id, neighbour.id) and both.stage == "edit"
     assert trained.rank < both.rank <= 32
     assert eraser.verify(both, neighbour, [subject]).forget_recall < 0.4
