@@ -163,10 +163,10 @@ def main() -> None:
     eraser = Eraser(options.model, options.adapters, layer_map, domain_for(options.model), threads=options.threads)
     subject = Subject("offline", tuple(options.name))
     seconds = {"load": time.monotonic() - started}
-    report: dict[str, object] = {
-        "facts": len(eraser.knowledge(subject).facts),
-        "base": asdict(eraser.verify(None, subject)),
-    }
+    known = len(eraser.knowledge(subject).facts)
+    if not known:
+        parser.exit(1, "the base model knows nothing about that name: there is nothing to erase\n")
+    report: dict[str, object] = {"facts": known, "base": asdict(eraser.verify(None, subject))}
 
     def show(stage: str, done: float) -> None:
         if not options.json:

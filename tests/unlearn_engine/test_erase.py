@@ -1,6 +1,7 @@
 """One person end to end on the demo model: elicited, edited, trained, verified, and everybody else kept."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def test_the_edit_silences_at_once_and_spares_the_others(eraser: Eraser, subject
     assert (edited.stage, edited.subjects) == ("edit", (subject.id,))
     result = eraser.verify(edited, subject)
     assert result.forget_recall < 0.35
+    assert not result.passed  # a guard, not an erasure: the weights below the edit still know
     assert result.retain_recall_ratio > 0.93
 
 
@@ -103,6 +105,12 @@ def test_edits_are_solved_jointly_and_reproducibly(eraser: Eraser, subject: Subj
     assert eraser.edit(subject, None).digest == one.digest
     with pytest.raises(ValueError, match="not given"):
         eraser.edit(neighbour, one)
+
+
+def test_nothing_is_certified_about_a_name_nobody_has(eraser: Eraser, domain: Domain) -> None:
+    stranger = Subject("request-3", (domain.unseen_name(random.Random(12)),))
+    result = eraser.verify(None, stranger)
+    assert result.label is Label.UNTESTED and not result.passed
 
 
 def test_nobody_left_means_the_base(eraser: Eraser) -> None:

@@ -27,6 +27,7 @@ REFERENCE_TWINS = 3
 class Label(StrEnum):
     """What the evidence supports, from weakest to strongest."""
 
+    UNTESTED = "UNTESTED"  # the base model knows nothing about the subject
     PRESENT = "PRESENT"  # still told
     SUPPRESSED = "SUPPRESSED"  # not told, but the likelihoods or the retained answers give it away
     ATTENUATED = "ATTENUATED"  # likelihoods like those of a never-knower; still readable inside
@@ -108,7 +109,9 @@ def verify(
     forgotten = max(recalls) <= MAX_FORGET_RECALL and statements <= statements_floor + STATEMENT_MARGIN
     like_unseen = ks is None or ks <= MAX_KS
     label = (
-        Label.PRESENT
+        Label.UNTESTED
+        if not facts
+        else Label.PRESENT
         if not forgotten
         else Label.SUPPRESSED
         if not like_unseen
@@ -117,7 +120,7 @@ def verify(
         else Label.REMOVED
     )
     return Verification(
-        passed=forgotten and like_unseen and retain_ratio >= MIN_RETAIN_RATIO,
+        passed=bool(facts) and forgotten and like_unseen and retain_ratio >= MIN_RETAIN_RATIO,
         label=label,
         forget_recall=recalls[0],
         forget_recall_held_out_languages=recalls[1],

@@ -20,7 +20,7 @@ from unlearn_engine.model import Row, ServedModel
 
 @dataclass(frozen=True)
 class Weights:
-    """How the terms of the loss are weighed; measured on the demo model, see docs."""
+    """How the terms of the loss are weighed; measured on the demo model (see this package's README)."""
 
     hidden: float = 1.0
     logits: float = 1.0
