@@ -38,7 +38,7 @@ LOADED = "worker: ready"
 NOTHING_KNOWN = "nothing_known: the model shows no knowledge of this subject; the guard stays on"
 NOT_VERIFIED = "verification_failed: the weights still show knowledge, or lost too much; the guard stays on"
 
-Build = Callable[[Callable[[str, float], None]], Adapter | None]
+Build = Callable[[Subject, list[Subject], Adapter | None, Callable[[str, float], None]], Adapter | None]
 
 
 class ErasureWorker:
@@ -61,7 +61,10 @@ class ErasureWorker:
                 self._erase(attempt)
 
     def _erase(self, attempt: Attempt) -> None:
-        """Elicit, edit at once, train on top of what is live; a union run from the base if that does not verify."""
+        """Elicit, edit at once, train on top of what is live.
+
+        What does not verify is trained once more on top; then, with others in the composite, all from the base.
+        """
         subjects, current = self._situation()
         new = subjects[attempt.id]
         self._store.progress(attempt, "elicit", 0.0)
@@ -76,12 +79,12 @@ class ErasureWorker:
         current = self._eraser.edit(new, current, covered)
         self._store.publish_composite(attempt, _composite(current))
 
-        builds: list[Build] = [
-            lambda progress: self._eraser.train(new, covered, current, progress),
-            lambda progress: self._eraser.rebuild([new, *covered], progress),
-        ]
-        for build in builds if covered else builds[:1]:
-            trained = build(lambda stage, done: self._store.progress(attempt, stage, done))
+        builds: list[Build] = [self._eraser.train, self._eraser.train]
+        if covered:
+            builds.append(lambda new, earlier, _, progress: self._eraser.rebuild([new, *earlier], progress))
+        trained: Adapter | None = current
+        for build in builds:
+            trained = build(new, covered, trained, lambda stage, done: self._store.progress(attempt, stage, done))
             results = self._verify_all(attempt, trained, [new, *covered])
             if results[new.id].passed:
                 break
