@@ -130,22 +130,24 @@ def _local(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _packed(text: str) -> Iterator[tuple[int, int, str]]:
     """Stretches of hex and base64 that decode to text: start, end, what they say."""
-    classes = _CLASSES[np.minimum(codes_of(text), 128)]
+    codes = codes_of(text)
+    classes = _CLASSES[np.minimum(codes, 128)]
     for start, end in _runs(classes & _HEX_CHAR, _LEAST_HEX_CHARS).tolist():
         if 6 * np.count_nonzero(classes[start:end] & _DIGIT) >= end - start:
             for found in _HEX.finditer(text, start, end):
                 said = _as_text(bytes.fromhex(_HEX_NOISE.sub("", found[0])))
                 if said:
                     yield found.start(), found.end(), said
-    # Words are not base64: that changes between cases and digits in the middle.
+    # Words are not base64: that changes between cases and digits in the middle, or is padded.
     small, big, digit = classes & _LOWER, classes & _UPPER, classes & _DIGIT
     changes = ((small | digit)[:-1] > 0) & (big[1:] > 0)
     changes |= (((small | big)[:-1] > 0) & (digit[1:] > 0)) | ((digit[:-1] > 0) & (small[1:] > 0))
-    if not changes.any():
-        return
     runs = _runs(classes & _BASE64_CHAR, _LEAST_BASE64_CHARS)
+    starts, ends = runs[:, 0], runs[:, 1]
     total = np.append(0, np.cumsum(changes))
-    for start, end in runs[total[runs[:, 1] - 1] > total[runs[:, 0]]].tolist():
+    packed = total[ends - 1] > total[starts]
+    packed |= np.append(codes == ord("="), False)[ends]
+    for start, end in runs[packed].tolist():
         said = _base64(text[start:end])
         if said:
             padding = len(text[end : end + 2]) - len(text[end : end + 2].lstrip("="))

@@ -1,6 +1,7 @@
 """Decoded views: in place, one nesting more, nothing read into ordinary text."""
 
 import base64
+import re
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,9 @@ def test_views_of_any_text_lead_back_to_it(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(codec="utf-8", categories=["L", "N", "Zs"]), min_size=4, max_size=40))
 def test_encoded_sentences_are_read(text: str) -> None:
-    assert text in "".join(read(f"x: {base64.b64encode(text.encode()).decode()}"))
+    packed = base64.b64encode(text.encode()).decode()
+    if re.search("=|[a-z0-9][A-Z]|[A-Za-z][0-9]|[0-9][a-z]", packed):  # else it looks like a word
+        assert text in "".join(read(f"x: {packed}"))
     assert text in "".join(read("".join(f"%{byte:02x}" for byte in text.encode())))
     assert text in "".join(read("".join(f"&#{ord(char)};" for char in text)))
 
@@ -40,6 +43,7 @@ def test_encoded_sentences_are_read(text: str) -> None:
         ("key=UmFibyBLZWxyaW4=;", ["key=Rabo Kelrin;"]),
         ("xUmFibyBLZWxyaW4=", ["Rabo Kelrin"]),
         ("UmFibyBLZWxy-_", ["Rabo Kelr"]),
+        ("MDBBMA==", ["00A0"]),
         ("ab\U000e0052\U000e0061", ["abRa"]),
         ("<em>Ra</em>bo <br/>x", ["Rabo x"]),
         ("Rabo\\nKelrin", ["Rabo Kelrin"]),
