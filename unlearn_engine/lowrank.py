@@ -48,6 +48,62 @@ def initial(modules: Mapping[str, nn.Linear], rank: int, generator: torch.Genera
     }
 
 
+def scaled(change: LowRank, factor: float) -> dict[str, Factors]:
+    """The change times a number, at the same rank."""
+    return {name: Factors(down, factor * up) for name, (down, up) in change.items()}
+
+
+@torch.no_grad()
+def recompress(change: LowRank, rank: int | None = None) -> tuple[dict[str, Factors], dict[str, float]]:
+    """The nearest change of at most that rank in each module (None: lossless), and what was lost by module.
+
+    The loss is the share of discarded energy, sum of σ_i² beyond the rank over sum of all σ_i². Rows of `down` come out
+    orthonormal, strongest first; directions of no weight are dropped whatever the rank, at least one row stays. W
+    itself is never formed: with B = Q_b R_b and Aᵀ = Q_a R_a, the singular values are those of R_b R_aᵀ.
+    """
+    smaller, lost = {}, {}
+    for name, factors in change.items():
+        left, sizes, right = _singular(factors)
+        floor = float(sizes[0]) * max(factors.down.shape[1], factors.up.shape[0]) * torch.finfo(sizes.dtype).eps
+        kept = max(1, min(int((sizes > floor).sum()), len(sizes) if rank is None else rank))
+        smaller[name] = Factors(right[:kept], left[:, :kept] * sizes[:kept])
+        energy = sizes.double().square()
+        lost[name] = float(energy[kept:].sum() / energy.sum()) if energy.sum() > 0 else 0.0
+    return smaller, lost
+
+
+@torch.no_grad()
+def relative_norms(change: LowRank, modules: Mapping[str, nn.Linear]) -> dict[str, float]:
+    """‖ΔW‖_F / ‖W‖_F by module: edits that pile up damage the model as this grows."""
+    return {
+        name: float(_singular(factors)[1].norm() / modules[name].weight.to(factors.down.dtype).norm())
+        for name, factors in change.items()
+    }
+
+
+@torch.no_grad()
+def overlaps(new: LowRank, old: LowRank) -> dict[str, float]:
+    """How much of what the new change reads the old one reads too, by module that both change; from 0 to 1.
+
+    ‖Q_newᵀ Q_old‖²_F / rank(new), with Q the orthonormal bases of the inputs to which the changes respond: the mean
+    squared cosine between the two subspaces.
+    """
+    shared = {name: (new[name], old[name]) for name in new if name in old}
+    bases = {
+        name: [next(iter(recompress({name: factors})[0].values())).down for factors in pair]
+        for name, pair in shared.items()
+    }
+    return {name: float((one @ other.T).square().sum() / len(one)) for name, (one, other) in bases.items()}
+
+
+def _singular(factors: Factors) -> tuple[Tensor, Tensor, Tensor]:
+    """U [out_features, k], σ [k] and Vᵀ [k, in_features] of up @ down, k at most the rank."""
+    left, left_core = torch.linalg.qr(factors.up)
+    right, right_core = torch.linalg.qr(factors.down.T)
+    inner_left, sizes, inner_right = torch.linalg.svd(left_core @ right_core.T, full_matrices=False)
+    return left @ inner_left, sizes, inner_right @ right.T
+
+
 class LowRankLinear(nn.Module):
     """A frozen linear layer plus whatever change it wears at the moment."""
 
