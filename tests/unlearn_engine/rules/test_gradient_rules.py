@@ -55,7 +55,7 @@ def test_the_sum_is_what_backward_gives() -> None:
     found = [parameter.grad for parameter in parameters]
     expected = torch.autograd.grad(2 * forget() + 3 * retain(), parameters)
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True) if one is not None)
-    assert values == (float(forget()), float(retain()))
+    assert values == (float(forget().detach()), float(retain().detach()))
 
 
 def test_a_parameter_that_no_loss_uses_gets_zero() -> None:
@@ -190,9 +190,9 @@ def test_without_penalty_and_inner_steps_it_is_plain_retaining() -> None:
 
 def test_inner_steps_forget_and_move_the_parameters() -> None:
     parameters, forget, retain = curved_losses()
-    before = float(forget())
+    before = float(forget().detach())
     PenaltyBilevel(similarity=0.0, inner_steps=3, inner_rate=0.1)(parameters, forget, retain)
-    assert float(forget()) < before
+    assert float(forget().detach()) < before
 
 
 def test_similarity_turns_the_inner_step_towards_agreement() -> None:
