@@ -11,7 +11,7 @@ from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import Fact, folded, is_unknown
 from unlearn_engine.data.rows import Target
 from unlearn_engine.evaluate.metrics import log_truth_ratio
-from unlearn_engine.model import Row, ServedModel
+from unlearn_engine.model import Row, ServedModel, batches
 
 WRONG_ANSWERS = 4  # per truth ratio
 LENS_TOP = 5
@@ -130,3 +130,22 @@ def logit_lens(model: ServedModel, asked: Sequence[tuple[tuple[int, ...], str]],
         better = (scores > scores.gather(1, wanted)).sum(1)
         rates.append(float((better < top).float().mean()))
     return rates
+
+
+@torch.no_grad()
+def hits(model: ServedModel, rows: Sequence[Row]) -> list[list[bool]]:
+    """By row and token of its answer: whether greedy decoding says that token, what comes before being given.
+
+    A row of hits alone is an answer that greedy decoding gives exactly.
+    """
+    found: list[list[bool]] = [[] for _ in rows]
+    for batch in batches([len(row.prompt) + len(row.answer) for row in rows]):
+        part = [rows[index] for index in batch]
+        last = model.hidden([row.prompt + row.answer for row in part])[-1]
+        owner = [place for place, row in enumerate(part) for _ in row.answer]
+        before = [len(row.prompt) - 1 + step for row in part for step in range(len(row.answer))]
+        said = torch.tensor([token for row in part for token in row.answer])
+        right = model.logits(last[owner, before]).argmax(-1) == said
+        for place, hit in zip(owner, right.tolist(), strict=True):
+            found[batch[place]].append(hit)
+    return found
