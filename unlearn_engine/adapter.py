@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +12,13 @@ import torch
 from safetensors.torch import load_file, save
 from torch.nn.functional import pad
 
-from unlearn_engine.errors import RankExhausted, UnknownAdapter
+from unlearn_engine.durable import whole_folder
+from unlearn_engine.errors import RankExhausted, UnknownAdapter, UnsupportedModel
 from unlearn_engine.lowrank import Factors, LowRank, concatenate, rank
 
 MAX_RANK = 32  # one of the sizes that vLLM has kernels for; the trained part and pending closed-form edits share it
 _PREFIX = "base_model.model."
+_SERVABLE = re.compile(r"model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)")
 
 Stage = Literal["edit", "trained"]
 
@@ -33,18 +32,44 @@ class Adapter:
     rank: int
     subjects: tuple[str, ...]  # request ids
     stage: Stage  # "edit" when at least one request is covered by a closed-form edit only
+    audience: str | None = None  # whom it is served to; None: everybody
+
+
+def per_audience(
+    requests: Mapping[str, tuple[LowRank, str | None]],
+) -> dict[str | None, tuple[dict[str, Factors], tuple[str, ...]]]:
+    """One composite for each audience that any request names, with the ids it covers; None is for everybody else.
+
+    A request with audience None is forgotten for everybody, so it is part of all composites; another only of its own
+    audience's. The order of ids decides the order of the factors, so equal requests make equal composites.
+    """
+    audiences = {None} | {audience for _, audience in requests.values()}
+    covered = {
+        audience: tuple(id_ for id_ in sorted(requests) if requests[id_][1] in (None, audience))
+        for audience in audiences
+    }
+    return {audience: (concatenate(*(requests[id_][0] for id_ in ids)), ids) for audience, ids in covered.items()}
 
 
 def export(
-    directory: Path, base: str, trained: LowRank, edits: LowRank, subjects: Sequence[str], edited: Sequence[str]
+    directory: Path,
+    base: str,
+    trained: LowRank,
+    edits: LowRank,
+    subjects: Sequence[str],
+    edited: Sequence[str],
+    audience: str | None = None,
 ) -> Adapter:
     """Write trained part and edits as one PEFT adapter under `directory`/<digest> and return it.
 
     All modules get the same rank, padded with zeros; tensors are bf16, so what was verified is what is served. The
     same content gives the same digest; a folder that exists already is kept. `subjects` are the request ids covered,
-    `edited` those of them that are covered by the edits. Raises RankExhausted beyond MAX_RANK.
+    `edited` those of them that are covered by the edits. Raises RankExhausted beyond MAX_RANK, and UnsupportedModel for
+    a module that vLLM takes no adapter for (embeddings, the output head, norms).
     """
     change = concatenate(trained, edits)
+    if unservable := sorted(name for name in change if not _SERVABLE.fullmatch(name)):
+        raise UnsupportedModel(f"{', '.join(unservable)} cannot be served changed by an adapter")
     size = rank(change)
     if size > MAX_RANK:
         raise RankExhausted(f"rank {size} needed, {MAX_RANK} available: train the pending subjects first")
@@ -62,7 +87,7 @@ def export(
         "subjects": sorted(subjects),
         "edited": sorted(edited),
         "weights_digest": hashlib.sha256(weights).hexdigest(),
-    }
+    } | ({"audience": audience} if audience is not None else {})
     digest = hashlib.sha256(b"\0".join((weights, config, _text(manifest)))).hexdigest()
     files = {"adapter_model.safetensors": weights, "adapter_config.json": config, "manifest.json": _text(manifest)}
     _write_folder(directory / digest, files)
@@ -73,7 +98,8 @@ def load(path: Path) -> Adapter:
     """Read an adapter's manifest; raises UnknownAdapter if the folder is missing or incomplete."""
     manifest = _manifest(path)
     stage: Stage = "edit" if manifest["edited"] else "trained"
-    return Adapter(path.name, path, manifest["rank"], tuple(manifest["subjects"]), stage)
+    subjects = tuple(manifest["subjects"])
+    return Adapter(path.name, path, manifest["rank"], subjects, stage, manifest.get("audience"))
 
 
 def parts(adapter: Adapter, base: str) -> tuple[dict[str, Factors], dict[str, Factors], tuple[str, ...]]:
@@ -100,10 +126,15 @@ def parts(adapter: Adapter, base: str) -> tuple[dict[str, Factors], dict[str, Fa
 
 
 def compose(directory: Path, base: str, trained: Adapter, edit: Adapter) -> Adapter:
-    """One adapter with the trained part of the first and the edits of the second; the deltas add up exactly."""
+    """One adapter with the trained part of the first and the edits of the second; the deltas add up exactly.
+
+    Raises ValueError when they are for different audiences.
+    """
+    if trained.audience != edit.audience:
+        raise ValueError("adapters for different audiences cannot be composed")
     kept, _, _ = parts(trained, base)
     _, edits, edited = parts(edit, base)
-    return export(directory, base, kept, edits, sorted({*trained.subjects, *edited}), edited)
+    return export(directory, base, kept, edits, sorted({*trained.subjects, *edited}), edited, trained.audience)
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -136,30 +167,9 @@ def _text(value: dict[str, Any]) -> bytes:
 
 
 def _write_folder(path: Path, files: dict[str, bytes]) -> None:
-    """Write all files to a temporary folder, sync them to disk, and rename; a folder already there wins."""
+    """Write all files, or none; a folder already there wins."""
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
-    try:
+    with whole_folder(path) as folder:
         for name, content in files.items():
-            with (partial / name).open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-        try:
-            partial.rename(path)
-        except OSError:
-            if not path.exists():
-                raise
-        _sync(path.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            (folder / name).write_bytes(content)

@@ -8,8 +8,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from unlearn_engine.adapter import MAX_RANK, compose, export, load, parts
-from unlearn_engine.errors import RankExhausted, UnknownAdapter
+from unlearn_engine.adapter import MAX_RANK, compose, export, load, parts, per_audience
+from unlearn_engine.durable import whole_folder
+from unlearn_engine.errors import RankExhausted, UnknownAdapter, UnsupportedModel
 from unlearn_engine.layers import LayerMap
 from unlearn_engine.lowrank import Factors, LowRank, concatenate, rank
 from unlearn_engine.model import ServedModel
@@ -121,6 +122,68 @@ def test_peft_reads_the_same_weights(tmp_path: Path, base_path: Path, model: Ser
         assert torch.allclose(weight, delta(factors), atol=1e-4)
     adapted = {name for name in loaded if name.endswith("lora_A.default")}
     assert len(adapted) == len(sizes)
+
+
+def test_peft_answers_as_we_do(tmp_path: Path, base_path: Path) -> None:
+    sizes = {name: (448, 160) for name in MODULES} | {"model.layers.5.self_attn.o_proj": (160, 160)}
+    model = ServedModel(base_path, tuple(sizes))
+    trained = {name: change(8, (name,), 9, *size)[name] for name, size in sizes.items()}
+    trained = {name: Factors(down, (up * 0.5).bfloat16().float()) for name, (down, up) in trained.items()}
+    adapter = export(tmp_path, "base", trained, {}, ["r1"], ())
+    reloaded, _, _ = parts(adapter, "base")
+    plain = AutoModelForCausalLM.from_pretrained(base_path, dtype=torch.float32, attn_implementation="eager")
+    peft = PeftModel.from_pretrained(plain, str(adapter.path)).eval()
+    row = model.question("Where was Peja Bunzar born?")
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        theirs = peft(input_ids=torch.tensor([row])).logits.float()[0]
+        with model.wearing(reloaded):
+            ours = model.logits(model.hidden([row])[-1])[0]
+        base = model.logits(model.hidden([row])[-1])[0]
+    assert (ours - theirs).abs().max() < 0.05 * (ours - base).abs().max()
+    assert torch.equal(ours.argmax(-1), theirs.argmax(-1))
+    assert not torch.equal(ours.argmax(-1), base.argmax(-1))
+
+
+@pytest.mark.parametrize("module", ["lm_head", "model.embed_tokens", "model.layers.0.input_layernorm", "model.norm"])
+def test_what_no_adapter_can_carry_is_refused(tmp_path: Path, module: str) -> None:
+    with pytest.raises(UnsupportedModel, match=module):
+        export(tmp_path, "base", change(4, (module,)), {}, ["r1"], ())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_audience_gets_everybodys_requests_and_its_own() -> None:
+    everybody, minors, staff = change(2), change(1, MODULES[1:], seed=1), change(3, seed=2)
+    requests = {"r3": (staff, "staff"), "r1": (everybody, None), "r2": (minors, "minors")}
+    made = per_audience(requests)
+    assert {audience: ids for audience, (_, ids) in made.items()} == {
+        None: ("r1",),
+        "minors": ("r1", "r2"),
+        "staff": ("r1", "r3"),
+    }
+    expected = delta(everybody[MODULES[1]]) + delta(minors[MODULES[1]])
+    assert torch.allclose(delta(made["minors"][0][MODULES[1]]), expected, atol=1e-5)
+    assert torch.equal(delta(made[None][0][MODULES[0]]), delta(everybody[MODULES[0]]))
+    again = per_audience(dict(reversed(requests.items())))
+    assert all(torch.equal(again[a][0][MODULES[1]].down, made[a][0][MODULES[1]].down) for a in made)
+    assert per_audience({}) == {None: ({}, ())}
+
+
+def test_the_audience_is_part_of_the_content(tmp_path: Path) -> None:
+    plain = export(tmp_path, "base", change(4), {}, ["r1"], ())
+    minors = export(tmp_path, "base", change(4), {}, ["r1"], (), "minors")
+    assert (plain.audience, minors.audience, load(minors.path).audience) == (None, "minors", "minors")
+    assert plain.digest != minors.digest
+    edit = export(tmp_path, "base", {}, change(1, MODULES[1:]), ["r2"], ["r2"], "minors")
+    assert compose(tmp_path, "base", minors, edit).audience == "minors"
+    with pytest.raises(ValueError, match="audiences"):
+        compose(tmp_path, "base", plain, edit)
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "new") as folder:
+        (folder / "half").write_bytes(b"x")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wearing_a_change_is_reversible(model: ServedModel) -> None:
