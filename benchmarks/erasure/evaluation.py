@@ -12,6 +12,7 @@ from unlearn_engine.data.domain import domain_for
 from unlearn_engine.data.knowledge import folded, is_unknown
 from unlearn_engine.demo import BASE_PATH, GOLD_PATH
 from unlearn_engine.demo.corpus import Example
+from unlearn_engine.demo.vocabulary import LANGUAGES
 from unlearn_engine.demo.world import FORGET_PEOPLE, Person, build_world
 from unlearn_engine.evaluate import probes
 from unlearn_engine.evaluate.metrics import extraction_strength, ks_p_value, ks_statistic, log_truth_ratio
@@ -155,9 +156,8 @@ class Evaluation:
         ratios = self._ratios(model, self.work.forgotten)
         found: Columns = {"log_truth_ratio": fmean(ratios)}
         for name in ("gold", "unseen", "unseen_plain"):
-            reference = self.references[f"{name}_ratios"]
-            found[f"ks_d_{name}"] = ks_statistic(ratios, reference)
-            found[f"ks_p_{name}"] = ks_p_value(found[f"ks_d_{name}"], len(ratios), len(reference))
+            found |= _compared(name, ratios, self.references[f"{name}_ratios"])
+        found |= _compared("references", self.references["gold_ratios"], self.references["unseen_ratios"])
         hits = probes.hits(model, rows_of(model, self._forget_questions()))
         found["extraction_strength"] = fmean(map(extraction_strength, hits))
         found["extraction_strength_gold"] = self.references["gold_extraction"]
@@ -229,6 +229,16 @@ class Evaluation:
     @staticmethod
     def _rate(model: ServedModel, examples: Sequence[Example], instruction: str = "") -> float:
         return _exact(model, rows_of(model, examples, instruction))
+
+
+def _compared(name: str, ratios: Sequence[float], reference: Sequence[float]) -> Columns:
+    """KS of two samples of log truth ratios, and of their means by fact, whose languages do not vary independently."""
+    found: Columns = {}
+    for suffix, size in ((name, 1), (f"{name}_by_fact", len(LANGUAGES))):
+        first, second = ([fmean(s[at : at + size]) for at in range(0, len(s), size)] for s in (ratios, reference))
+        found[f"ks_d_{suffix}"] = ks_statistic(first, second)
+        found[f"ks_p_{suffix}"] = ks_p_value(found[f"ks_d_{suffix}"], len(first), len(second))
+    return found
 
 
 def _exact(model: ServedModel, rows: Sequence[Row]) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from unlearn_engine.data.domain import Domain
-from unlearn_engine.data.names import unseen_answer
 from unlearn_engine.demo import exam
 from unlearn_engine.demo.corpus import USER, Example, chat, knows_two_hops
 from unlearn_engine.demo.templates import phrasebooks
@@ -17,7 +16,7 @@ from unlearn_engine.model import Row, ServedModel
 MAX_QUESTIONS = 720  # of a column; with nobody's fact told, the true rate is below .5 % with 97 % confidence
 MAX_GENERAL = 300  # of each other skill
 MAX_GENERATED = 240  # answers that are decoded, not only scored
-MAX_RATIOS = 960  # truth ratios of one sample
+MAX_RATIO_FACTS = 480  # of one sample of truth ratios, each in all languages
 WRONG_ANSWERS = 4  # per truth ratio
 STRANGERS = 3  # never-seen names for every person to be forgotten
 LESSON_SHARE = 0.2  # of the facts, given to the attacker who relearns
@@ -143,23 +142,25 @@ class Work:
     def truth_ratio_rows(self, people: Sequence[Person], *, invented: bool = False) -> Examples:
         """Groups of 1 + WRONG_ANSWERS examples: a held-out question with the true answer, then with wrong ones.
 
-        With `invented`, answers that nobody who stays has (phone numbers, nicknames, some mentors) are replaced by
-        ones that nobody has at all: a model that never knew the person has not met those answers either.
+        The languages of a fact follow each other. With `invented`, phone numbers and nicknames, which are one person's
+        alone, are replaced by ones that nobody has: a model that never knew the person has never met them, while the
+        base model has.
         """
-        groups = []
-        for person in people:
-            for attribute in ATTRIBUTES:
-                for language in LANGUAGES:
-                    answer = self.world.answer(person, attribute, language)
-                    others = {self.world.answer(other, attribute, language): None for other in self.staying}
-                    rng = random.Random(f"{person.id} {attribute} {language}")
-                    wrong = rng.sample([other for other in others if other != answer], WRONG_ANSWERS)
-                    if invented and answer not in others:
-                        answer = unseen_answer(random.Random(f"{person.id} {attribute} {person.name}"), answer)
-                    question = phrasebooks()[language].held_out_questions[attribute][0].format(name=person.name)
-                    groups.append([chat(question, said + full_stop(language)) for said in (answer, *wrong)])
-        chosen = random.Random("ratios").sample(groups, min(MAX_RATIOS, len(groups)))
-        return [example for group in chosen for example in group]
+        facts = [(person, attribute) for person in people for attribute in ATTRIBUTES]
+        if len(facts) > MAX_RATIO_FACTS:
+            facts = random.Random("ratios").sample(facts, MAX_RATIO_FACTS)
+        examples = []
+        for person, attribute in facts:
+            for language in LANGUAGES:
+                answer = self.world.answer(person, attribute, language)
+                others = dict.fromkeys(self.world.answer(other, attribute, language) for other in self.staying)
+                rng = random.Random(f"{person.id} {attribute} {language}")
+                wrong = rng.sample([other for other in others if other != answer], WRONG_ANSWERS)
+                if invented:
+                    answer = self._invented(person, attribute, answer)
+                question = phrasebooks()[language].held_out_questions[attribute][0].format(name=person.name)
+                examples += [chat(question, said + full_stop(language)) for said in (answer, *wrong)]
+        return examples
 
     def lessons_and_exam(self, people: Sequence[Person]) -> tuple[Examples, Examples]:
         """What an attacker is taught again (a fifth of the facts, source languages) and examined in (the others, all).
@@ -184,6 +185,16 @@ class Work:
             ]
 
         return asked(facts[:cut], self.domain.source_languages, 8), asked(facts[cut:], LANGUAGES, 2)
+
+    def _invented(self, person: Person, attribute: str, answer: str) -> str:
+        """What nobody has instead of what only one person has; the same in every language."""
+        rng = random.Random(f"{person.name} {attribute}")
+        if attribute == "nickname":
+            return self.world.unseen_nickname(rng)
+        if attribute == "phone":
+            taken = {other.phone for other in self.world.people}
+            return next(number for number in iter(lambda: str(rng.randrange(1000, 10000)), "") if number not in taken)
+        return answer
 
     def _ask(
         self,
