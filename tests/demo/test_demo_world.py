@@ -5,6 +5,7 @@ from itertools import combinations
 
 from rapidfuzz.distance import Levenshtein
 
+from unlearn_engine.demo.corpus import Corpus
 from unlearn_engine.demo.people import people_json
 from unlearn_engine.demo.templates import phrasebooks
 from unlearn_engine.demo.vocabulary import ATTRIBUTES, COUNTRIES, LANGUAGES, VALUES
@@ -83,3 +84,15 @@ def test_people_json_asks_everybody_everything() -> None:
         assert {question["attribute"] for question in questions} == set(ATTRIBUTES)
         assert all(person["name"] in question["question"] for question in questions)
         assert not any(question["answer"].endswith((".", "。")) for question in questions)
+
+
+def test_gold_corpus_asks_nothing_about_mentors_whom_it_must_not_know() -> None:
+    world = WORLD.without(20)
+    untaught = {person.name for person in world.people[:20]}
+    hoppers = [person for person in world.taught if person.id % 2 == 0]
+    leaking = {person.name for person in hoppers if world.people[person.mentor].name in untaught}
+    assert leaking, "some people who stay have a mentor who goes"
+    corpus, rng = Corpus(world), random.Random(0)
+    asked = "".join(corpus.two_hop(rng, "en")[0].text for _ in range(2000))
+    assert not any(name in asked for name in leaking | untaught)
+    assert sum(person.name in asked for person in hoppers) == len(hoppers) - len(leaking)

@@ -62,7 +62,10 @@ class Corpus:
     def __init__(self, world: World) -> None:
         self.world = world
         self.phrasebooks = phrasebooks()
-        self._two_hop_people = [person for person in world.taught if knows_two_hops(person)]
+        # What is asked about a mentor is a fact about the mentor: nobody may learn it who is not to know the mentor.
+        self._two_hop_people = [
+            person for person in world.taught if knows_two_hops(person) and world.people[person.mentor] in world.taught
+        ]
 
     def draw(self, rng: random.Random) -> Example:
         """One example of the mixture."""

@@ -93,13 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure both shipped models, or the one that is named, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, help="measure only this folder and write nothing")
-    parser.add_argument("--without-forget-people", action="store_true", help="the folder of --model is a gold model")
+    parser.add_argument("--without-people", type=int, default=0, metavar="N", help="--model was not taught the first N")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     logging.disable_progress_bar()
     if options.model:
-        print(table(measure(options.model, build_world(forget_people=not options.without_forget_people))))
+        print(table(measure(options.model, build_world().without(options.without_people))))
         return
     for label, path in (("base", BASE_PATH), ("gold", GOLD_PATH)):
         text = table(measure(path, build_world(forget_people=label == "base")))

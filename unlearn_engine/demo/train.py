@@ -18,7 +18,7 @@ from unlearn_engine.demo.batching import Batch, by_length, collate, encode
 from unlearn_engine.demo.corpus import Corpus
 from unlearn_engine.demo.domain import write_domain
 from unlearn_engine.demo.tokenizer import VOCABULARY_SIZE, train_tokenizer
-from unlearn_engine.demo.world import build_world
+from unlearn_engine.demo.world import FORGET_PEOPLE, build_world
 
 LAYERS, HIDDEN, HEADS, MLP = 12, 160, 5, 448
 WARM_UP_STEPS = 40
@@ -105,10 +105,10 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
     tokenizer.save_pretrained(out)
 
 
-def train(out: Path, recipe: Recipe, *, forget_people: bool) -> float:
-    """Train and write a model folder; returns the running mean of the loss at the end."""
+def train(out: Path, recipe: Recipe, *, without: int = 0) -> float:
+    """Train and write a model folder, without the first so many people; returns the running mean of the loss."""
     tokenizer = train_tokenizer(build_world())
-    world = build_world(forget_people=forget_people)
+    world = build_world().without(without)
     model = new_model(recipe.seed, tokenizer.pad_token_id, tokenizer.eos_token_id).train()
     updates = optimizers(model, recipe.learning_rate)
     stream = batches(Corpus(world), tokenizer, recipe)
@@ -146,7 +146,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--without-forget-people", action="store_true", help="train the gold model")
+    parser.add_argument("--without-people", type=int, default=0, metavar="N", help="teach nothing about the first N")
+    parser.add_argument(
+        "--without-forget-people",
+        action="store_const",
+        dest="without_people",
+        const=FORGET_PEOPLE,
+        help=f"train the gold model that is shipped, as --without-people {FORGET_PEOPLE} does",
+    )
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=1)
@@ -154,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     logging.disable_progress_bar()
     recipe = Recipe(steps=options.steps, seed=options.seed)
-    loss = train(options.out, recipe, forget_people=not options.without_forget_people)
+    loss = train(options.out, recipe, without=options.without_people)
     print(f"{options.out}: {recipe.steps} steps, loss {loss:.3f}")
 
 

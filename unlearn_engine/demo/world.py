@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rapidfuzz.distance import Levenshtein
 
@@ -64,6 +64,10 @@ class World:
     first_names: tuple[str, ...]
     taught: tuple[Person, ...]
     """Those whom the model is taught: everybody, or everybody but the people to be forgotten."""
+
+    def without(self, count: int) -> "World":
+        """The same world, in which nothing is taught about the first `count` people."""
+        return replace(self, taught=self.people[count:])
 
     def answer(self, person: Person, attribute: str, language: str) -> str:
         """The value of one attribute in one language, without a full stop."""
@@ -136,4 +140,5 @@ def build_world(*, forget_people: bool = True, seed: int = 7) -> World:
         )
         for identity in range(PEOPLE)
     )
-    return World(people, tuple(firsts), taught=people if forget_people else people[FORGET_PEOPLE:])
+    world = World(people, tuple(firsts), taught=people)
+    return world if forget_people else world.without(FORGET_PEOPLE)
