@@ -1,16 +1,8 @@
-"""Where to edit: MUTE's language-agnostic region, and where names are recognised and facts become readable.
+"""The study of a base model's blocks: made once per model, shipped or cached, and what follows from it.
 
-Forward passes only. After MUTE (arXiv 2602.22562): per block l, with X_j the states of the same questions in language
-j, at the last prompt token (where the answer is formed; token means are dominated by the shared name)::
-
-    CKA_l  = mean over language pairs of HSIC(X_j, X_k) / sqrt(HSIC(X_j, X_j) HSIC(X_k, X_k))   (linear, centred)
-    LRDS_l = E[cos | same language, other question] - E[cos | other language, other question]
-    Λ      = {l : CKA_l >= mean CKA and LRDS_l <= max(α min LRDS, LRDS_MARGIN)}, the stretch around its CKA peak
-
-MUTE edits inside Λ alone. Measured on the demo model, that silences a fact but leaves it readable below Λ, because a
-known name is told from a never-seen one long before: at the name's own last token, in the first blocks. So we measure
-that too, and edit from where the name is RECOGNISED on, plus one block of Λ where facts are already READABLE at the
-answer's position (logit lens), which is also the block of the closed-form edit.
+Forward passes only. Measured are MUTE's CKA and LRDS (`selectors/mute.py`), where a name is recognised
+(`selectors/recognition.py`) and where a fact can be read off (logit lens); the rule that picks the modules from them is
+in `selectors/recognition.py`.
 """
 
 import argparse
@@ -18,25 +10,22 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from unlearn_engine.data.domain import Domain, domain_for
 from unlearn_engine.data.knowledge import facts_of
 from unlearn_engine.data.rows import shared_suffix
 from unlearn_engine.evaluate.probes import logit_lens
 from unlearn_engine.model import ServedModel, base_digest
+from unlearn_engine.selectors import DOWN_PROJ, modules_in
+from unlearn_engine.selectors.mute import agnostic_region, language_separation, mean_cka
+from unlearn_engine.selectors.picture import draw
+from unlearn_engine.selectors.recognition import centroid_accuracy, choose
 
-ALPHA = 4.0  # MUTE's α_spec for the demo model's shape; published values run from 1.5 to 4.4
-LRDS_MARGIN = 0.1  # α times a minimum near zero is no scale at all
-RECOGNISED = 0.75  # accuracy half-way between chance and certainty
-READABLE_SHARE = 0.25  # of the best block's lens rate
-MAX_MODULES = 5  # what the server can wrap and keep at least 0.75 of its throughput on CPU
 STUDY_NAMES = 16
 
 
@@ -59,73 +48,6 @@ class LayerMap:
         return self.modules
 
 
-def linear_cka(first: Tensor, second: Tensor) -> float:
-    """Centred linear CKA of two sets of states of the same items, each [items, hidden]."""
-    first, second = first - first.mean(0), second - second.mean(0)
-    cross, own, other = (first.T @ second).norm(), (first.T @ first).norm(), (second.T @ second).norm()
-    return float(cross.square() / (own * other))
-
-
-def language_separation(states: Tensor) -> float:
-    """LRDS of states [languages, items, hidden]: 0 when languages mix, up to 2 when they are worlds apart."""
-    languages, items, _ = states.shape
-    unit = normalize(states.double(), dim=-1)
-    cosines = torch.einsum("aih,bjh->abij", unit, unit)
-    cosines = cosines * (1 - torch.eye(items, dtype=cosines.dtype))
-    same = cosines.diagonal(dim1=0, dim2=1).sum() / (languages * items * (items - 1))
-    pairs = languages * (languages - 1) * items * (items - 1)
-    other = (cosines.sum() - cosines.diagonal(dim1=0, dim2=1).sum()) / pairs
-    return float(same - other)
-
-
-def mean(values: Sequence[float], default: float) -> float:
-    """The arithmetic mean, or the default of nothing (a model with one language has no pairs)."""
-    return sum(values) / len(values) if values else default
-
-
-def agnostic_region(cka: Sequence[float], lrds: Sequence[float], alpha: float = ALPHA) -> tuple[int, ...]:
-    """Λ, an unbroken stretch; if no block qualifies, the one block with the largest CKA minus LRDS."""
-    aligned, mixed = sum(cka) / len(cka), max(alpha * min(lrds), LRDS_MARGIN)
-    qualified = {block for block in range(len(cka)) if cka[block] >= aligned and lrds[block] <= mixed}
-    if not qualified:
-        return (max(range(len(cka)), key=lambda block: cka[block] - lrds[block]),)
-    first = last = max(sorted(qualified), key=lambda block: cka[block])
-    while first - 1 in qualified:
-        first -= 1
-    while last + 1 in qualified:
-        last += 1
-    return tuple(range(first, last + 1))
-
-
-def centroid_accuracy(known: Tensor, unseen: Tensor) -> float:
-    """How well the nearer of two centroids tells known from unseen states, each [names, questions, hidden].
-
-    Centroids from every other name, accuracy on the rest, both ways round; 0.5 is chance.
-    """
-    accuracies = []
-    for fitted, tested in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        centres = [states[fitted].flatten(0, 1).mean(0) for states in (known, unseen)]
-        direction, middle = centres[0] - centres[1], (centres[0] + centres[1]) / 2
-        accuracies += [float(((known[tested] - middle) @ direction > 0).double().mean())]
-        accuracies += [float(((unseen[tested] - middle) @ direction <= 0).double().mean())]
-    return mean(accuracies, default=0.5)
-
-
-def choose(
-    cka: Sequence[float], lens: Sequence[float], recognition: Sequence[float], region: Sequence[int]
-) -> tuple[int, tuple[str, ...]]:
-    """The closed-form edit's block, and the modules (all `down_proj`) that erasing may change.
-
-    The edit sits at the CKA peak of Λ among the blocks where facts are readable; the other modules are the next
-    MAX_MODULES - 1 blocks from the first that recognises names, none beyond Λ.
-    """
-    readable = next(block for block in range(len(lens)) if lens[block] >= READABLE_SHARE * max(lens))
-    edit_layer = max([block for block in region if block >= readable] or region, key=lambda block: cka[block])
-    recognised = next((block for block in range(len(recognition)) if recognition[block] >= RECOGNISED), 0)
-    early = [block for block in range(recognised, region[-1] + 1) if block != edit_layer][: MAX_MODULES - 1]
-    return edit_layer, tuple(f"model.layers.{block}.mlp.down_proj" for block in sorted([*early, edit_layer]))
-
-
 def study(model: ServedModel, domain: Domain, digest: str) -> LayerMap:
     """Measure the base model with parallel questions about names that stay (or never-seen ones) and choose modules."""
     rng = random.Random(0)
@@ -142,11 +64,8 @@ def study(model: ServedModel, domain: Domain, digest: str) -> LayerMap:
     states = torch.stack(
         [states_at(model, prompts, [len(prompt) - 1 for prompt in prompts]) for prompts in by_language]
     )  # language, block, item, hidden
-    pairs = list(combinations(states, 2))
-    cka = tuple(
-        mean([linear_cka(one[block], two[block]) for one, two in pairs], default=1.0) for block in range(model.blocks)
-    )
-    lrds = tuple(language_separation(states[:, block]) if pairs else 0.0 for block in range(model.blocks))
+    cka = tuple(mean_cka(states[:, block]) for block in range(model.blocks))
+    lrds = tuple(language_separation(states[:, block]) for block in range(model.blocks))
     facts = [
         (model.question(domain.questions[fact.language][fact.attribute][0].format(name=name)), fact.spoken)
         for name, known in facts_of(model, domain, names, domain.languages, 1).items()
@@ -155,7 +74,8 @@ def study(model: ServedModel, domain: Domain, digest: str) -> LayerMap:
     lens = tuple(logit_lens(model, facts, top=1))
     recognition = recognise(model, domain, names, rng)
     region = agnostic_region(cka, lrds)
-    edit_layer, modules = choose(cka, lens, recognition, region)
+    edit_layer, blocks = choose(cka, lens, recognition, region)
+    modules = modules_in(model, blocks, DOWN_PROJ, {}).modules
     return LayerMap(digest, cka, lrds, lens, recognition, region, edit_layer, modules)
 
 
@@ -204,6 +124,13 @@ def load_or_compute_layer_map(model_path: Path, cache_dir: Path) -> LayerMap:
     return layer_map
 
 
+def picture(layer_map: LayerMap, file: Path) -> dict[str, tuple[float, ...]]:
+    """Draw the map as a PNG and return the numbers drawn; see `selectors.picture.draw`."""
+    edited = tuple(int(name.split(".")[2]) for name in layer_map.modules)
+    marked = {"region Λ": layer_map.region, "may change": edited, "closed-form edit": (layer_map.edit_layer,)}
+    return draw(layer_map, marked, file)
+
+
 def read_layer_map(file: Path) -> LayerMap:
     """Read a map from JSON."""
     raw: dict[str, Any] = json.loads(file.read_text("utf-8"))
@@ -220,12 +147,15 @@ def write_layer_map(layer_map: LayerMap, file: Path) -> None:
 
 
 def main() -> None:
-    """Study a model folder and print its layer map, or write it into the folder."""
+    """Study a model folder and print its layer map; write it into the folder, or draw it, when asked to."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--write", action="store_true", help="write MODEL/layer_map.json")
+    parser.add_argument("--picture", type=Path, help="draw the map into this PNG")
     options = parser.parse_args()
     layer_map = study(ServedModel(options.model), domain_for(options.model), base_digest(options.model))
+    if options.picture:
+        picture(layer_map, options.picture)
     if options.write:
         write_layer_map(layer_map, options.model / "layer_map.json")
     print(json.dumps(asdict(layer_map), indent=1))

@@ -1,97 +1,19 @@
-"""CKA, LRDS and the selection rule: invariances, limits, and a planted language-agnostic middle."""
+"""The study of the demo model: where its middle is, how it is cached, how it is drawn."""
 
 from pathlib import Path
 
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
+from unlearn_engine.data.domain import Domain
 from unlearn_engine.layers import (
     LayerMap,
-    agnostic_region,
-    centroid_accuracy,
-    choose,
-    language_separation,
-    linear_cka,
     load_or_compute_layer_map,
+    picture,
     read_layer_map,
+    study,
     write_layer_map,
 )
 from unlearn_engine.model import ServedModel
-
-
-def states(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def test_cka_of_a_set_with_itself_is_one() -> None:
-    assert linear_cka(states(30, 8), states(30, 8)) == pytest.approx(1.0)
-
-
-@given(scale=st.floats(0.01, 100), shift=st.floats(-10, 10), seed=st.integers(0, 100))
-def test_cka_ignores_rotation_scale_and_shift(scale: float, shift: float, seed: int) -> None:
-    first, second = states(20, 6, seed=seed), states(20, 6, seed=seed + 1)
-    rotation, _ = torch.linalg.qr(states(6, 6, seed=seed + 2))
-    assert linear_cka(first, scale * second @ rotation + shift) == pytest.approx(linear_cka(first, second), abs=1e-9)
-
-
-def test_cka_of_independent_sets_is_small() -> None:
-    assert linear_cka(states(4000, 4), states(4000, 4, seed=1)) < 0.01
-
-
-def test_lrds_is_zero_when_languages_mix() -> None:
-    same = states(1, 40, 16).expand(4, 40, 16)
-    assert language_separation(same) == pytest.approx(0.0, abs=1e-9)
-    assert abs(language_separation(states(4, 200, 16))) < 0.01
-
-
-def test_lrds_is_two_when_languages_are_opposite() -> None:
-    direction = torch.zeros(2, 10, 4)
-    direction[0, :, 0], direction[1, :, 0] = 1, -1
-    assert language_separation(direction) == pytest.approx(2.0)
-
-
-@given(
-    st.lists(st.floats(0.1, 1.0), min_size=6, max_size=6),
-    st.lists(st.floats(0.0, 1.0), min_size=6, max_size=6),
-    st.floats(1.0, 5.0),
-)
-def test_the_region_is_never_empty_and_grows_with_alpha(cka: list[float], lrds: list[float], alpha: float) -> None:
-    region = agnostic_region(cka, lrds, alpha)
-    assert region and set(region) <= set(range(6))
-    assert list(region) == list(range(region[0], region[-1] + 1))
-    assert len(agnostic_region(cka, lrds, alpha + 1)) >= len(region) or len(region) == 1
-
-
-def test_a_planted_middle_is_found() -> None:
-    cka = [0.3, 0.4, 0.8, 0.9, 0.8, 0.4, 0.3]
-    lrds = [0.05, 0.03, 0.03, 0.04, 0.05, 0.6, 0.9]
-    assert agnostic_region(cka, lrds) == (2, 3, 4)
-    edit_layer, modules = choose(
-        cka, [0.0, 0.0, 0.6, 0.9, 1.0, 1.0, 1.0], [0.5, 0.6, 0.9, 1.0, 1.0, 1.0, 1.0], (2, 3, 4)
-    )
-    assert edit_layer == 3
-    assert modules == tuple(f"model.layers.{block}.mlp.down_proj" for block in (2, 3, 4))
-
-
-def test_the_region_is_one_stretch() -> None:
-    cka, lrds = [0.1, 0.8, 0.9, 0.8, 0.1, 0.85, 0.1], [0.05] * 7
-    assert agnostic_region(cka, lrds) == (1, 2, 3)
-
-
-def test_the_modules_begin_where_names_are_recognised() -> None:
-    cka, lens = [0.5] * 12, [0.0] * 6 + [1.0] * 6
-    edit_layer, modules = choose(cka, lens, [0.5, 0.9] + [1.0] * 10, (4, 5, 6, 7))
-    assert edit_layer == 6
-    assert modules == tuple(f"model.layers.{block}.mlp.down_proj" for block in (1, 2, 3, 4, 6))
-
-
-def test_recognition_is_chance_for_equal_and_certain_for_distant_states() -> None:
-    known, unseen = states(10, 20, 8), states(10, 20, 8, seed=1)
-    assert centroid_accuracy(known, known) == pytest.approx(0.5)
-    assert centroid_accuracy(known, unseen) == pytest.approx(0.5, abs=0.12)
-    assert centroid_accuracy(known + 10, unseen) == 1.0
 
 
 def test_the_demo_model_has_a_middle(layer_map: LayerMap, model: ServedModel) -> None:
@@ -107,3 +29,17 @@ def test_a_map_is_cached_and_read_back(base_path: Path, layer_map: LayerMap, tmp
     write_layer_map(layer_map, tmp_path / "map.json")
     assert read_layer_map(tmp_path / "map.json") == layer_map
     assert load_or_compute_layer_map(base_path, tmp_path) == layer_map
+
+
+def test_the_shipped_map_is_what_the_study_finds(base_path: Path, model: ServedModel, domain: Domain) -> None:
+    shipped = read_layer_map(base_path / "layer_map.json")
+    found = study(model, domain, shipped.base_digest)
+    assert found.modules == shipped.modules and found.region == shipped.region
+    assert found.cka == pytest.approx(shipped.cka, abs=5e-3) and found.lrds == pytest.approx(shipped.lrds, abs=5e-3)
+
+
+def test_the_picture_is_drawn_and_its_numbers_returned(layer_map: LayerMap, tmp_path: Path) -> None:
+    numbers = picture(layer_map, tmp_path / "layers.png")
+    assert (tmp_path / "layers.png").read_bytes().startswith(b"\x89PNG")
+    assert numbers["cka"] == layer_map.cka and numbers["region Λ"] == layer_map.region
+    assert len(numbers["may change"]) == len(layer_map.modules)
