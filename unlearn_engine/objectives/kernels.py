@@ -62,6 +62,7 @@ def squared_distance(states: Tensor, targets: Tensor, at: Places) -> Tensor:
 
 def row_means(values: Tensor, owners: Tensor) -> Tensor:
     """Mean of the values [positions] of each row that owns one, [rows]."""
+    owners = owners.to(values.device)
     rows = int(owners.max()) + 1
     counts = torch.bincount(owners, minlength=rows)
     return values.new_zeros(rows).index_add(0, owners, values) / counts.clamp(min=1)
