@@ -1,12 +1,14 @@
 """One candidate, all columns: behaviour, likelihoods, layers, rounding and relearning, beside base, gold and twins."""
 
+import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks.erasure import work
 from benchmarks.erasure.work import WRONG_ANSWERS, Work, rows_of
 from unlearn_engine.data.domain import domain_for
 from unlearn_engine.data.knowledge import folded, is_unknown
@@ -14,10 +16,8 @@ from unlearn_engine.demo import BASE_PATH, GOLD_PATH
 from unlearn_engine.demo.corpus import Example
 from unlearn_engine.demo.vocabulary import LANGUAGES
 from unlearn_engine.demo.world import FORGET_PEOPLE, Person, build_world
-from unlearn_engine.evaluate import probes
+from unlearn_engine.evaluate import probes, quantise, relearn
 from unlearn_engine.evaluate.metrics import extraction_strength, ks_p_value, ks_statistic, log_truth_ratio
-from unlearn_engine.evaluate.quantise import quantised, quantised_change
-from unlearn_engine.evaluate.relearn import Attack, gap, relearn
 from unlearn_engine.lowrank import LowRank
 from unlearn_engine.model import Row, ServedModel, base_digest
 
@@ -38,7 +38,7 @@ def gold_for(count: int) -> Path:
 class Evaluation:
     """Evaluates candidates that should have forgotten the first `count` people; the references are computed once.
 
-    Give `cache` to keep the references (base, gold, never-seen names) in files there.
+    Give `cache` to keep the references (base, gold, never-seen names) in a file there.
     """
 
     def __init__(
@@ -47,9 +47,11 @@ class Evaluation:
         gold = gold or gold_for(count)
         self.work = Work(build_world(), domain_for(base), count)
         self.base, self.gold = ServedModel(base), ServedModel(gold)
-        self._cache = (
-            cache / f"references-{count}-{base_digest(base)[:8]}-{base_digest(gold)[:8]}.json" if cache else None
-        )
+        modules = (work.__file__, quantise.__file__, relearn.__file__)
+        made_by = b"".join(Path(module).read_bytes() for module in modules)
+        digest = hashlib.sha256(b"".join((made_by, base_digest(base).encode(), base_digest(gold).encode())))
+        self._file = cache / f"references-{count}-{digest.hexdigest()[:16]}.json" if cache else None
+        self._known: Columns = json.loads(self._file.read_text("utf-8")) if self._file and self._file.exists() else {}
 
     def __call__(
         self,
@@ -84,37 +86,37 @@ class Evaluation:
         """The questions of the recall columns."""
         return self.work.recall_columns()
 
+    def reference(self, name: str) -> Any:
+        """One of the values that depend on no candidate (see `_references`)."""
+        if name not in self._known:
+            self._known[name] = self._references[name]()
+            if self._file:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._file.write_text(json.dumps(self._known), "utf-8")
+        return self._known[name]
+
     @cached_property
-    def references(self) -> Columns:
-        """What base, gold and never-seen names give: nothing of it depends on a candidate."""
-        if self._cache and self._cache.exists():
-            known: Columns = json.loads(self._cache.read_text("utf-8"))
-            return known
+    def _references(self) -> Mapping[str, Callable[[], Any]]:
         work, base, gold = self.work, self.base, self.gold
         strangers = [stranger for group in work.strangers.values() for stranger in group]
-        gold_answers = probes.hits(gold, rows_of(gold, self._forget_questions()))
-        found: Columns = {
-            "base": {name: self._rate(base, examples) for name, examples in self.columns.items()},
-            "documents_floor": self._rate(base, work.stranger_documents()),
-            "gold_ratios": self._ratios(gold, work.forgotten),
-            "unseen_ratios": self._ratios(base, strangers, invented=True),
-            "unseen_plain_ratios": self._ratios(base, strangers),
-            "gold_extraction": fmean(extraction_strength(hits) for hits in gold_answers),
-            "gold_lens": self._lens_by_block(gold),
-            "unseen_answers": self._stranger_answers(),
-            "base_quantised": {str(bits): self._quantised_rates(quantised(base, bits), None)[1] for bits in (8, 4)},
-            "gold_relearning": self._relearn(gold, None, work.forgotten),
-            "twin_relearning": self._relearn(base, None, [group[0] for group in work.strangers.values()]),
+        return {
+            "base": lambda: {name: recall(base, examples) for name, examples in self.columns.items()},
+            "documents_floor": lambda: recall(base, work.stranger_documents()),
+            "gold_ratios": lambda: self._ratios(gold, work.forgotten),
+            "unseen_ratios": lambda: self._ratios(base, strangers, invented=True),
+            "unseen_plain_ratios": lambda: self._ratios(base, strangers),
+            "gold_extraction": lambda: self._extraction(gold),
+            "gold_lens": lambda: self._lens_by_block(gold),
+            "unseen_answers": self._stranger_answers,
+            "base_int8_retain": lambda: self._quantised_rates(quantise.quantised(base, 8), None)[1],
+            "base_int4_retain": lambda: self._quantised_rates(quantise.quantised(base, 4), None)[1],
+            "gold_relearning": lambda: self._relearn(gold, None, work.forgotten),
+            "twin_relearning": lambda: self._relearn(base, None, [group[0] for group in work.strangers.values()]),
         }
-        found = json.loads(json.dumps(found))
-        if self._cache:
-            self._cache.parent.mkdir(parents=True, exist_ok=True)
-            self._cache.write_text(json.dumps(found), "utf-8")
-        return found
 
     def _recall(self, model: ServedModel, instruction: str) -> Columns:
-        rates = {name: self._rate(model, examples, instruction) for name, examples in self.columns.items()}
-        before = self.references["base"]
+        rates = {name: recall(model, examples, instruction) for name, examples in self.columns.items()}
+        before = self.reference("base")
         ratios = {
             f"{name}_ratio": rate / before[name]
             for name, rate in rates.items()
@@ -123,7 +125,7 @@ class Evaluation:
         forget = {name: rate for name, rate in rates.items() if name.startswith("forget")}
         return {
             **forget,
-            "forget_documents_floor": self.references["documents_floor"],
+            "forget_documents_floor": self.reference("documents_floor"),
             **ratios,
             "general_ratio": min(ratios[f"{name}_ratio"] for name in GENERAL),
         }
@@ -135,8 +137,7 @@ class Evaluation:
             is_unknown(self.work.domain, language, answer) for (language, _), answer in zip(asked, answers, strict=True)
         ]
         alike = [
-            folded(answer) in unseen
-            for answer, *unseen in zip(answers, *self.references["unseen_answers"], strict=True)
+            folded(answer) in unseen for answer, *unseen in zip(answers, *self.reference("unseen_answers"), strict=True)
         ]
         return {
             "unknown_like": fmean(one or other for one, other in zip(refused, alike, strict=True)),
@@ -156,11 +157,10 @@ class Evaluation:
         ratios = self._ratios(model, self.work.forgotten)
         found: Columns = {"log_truth_ratio": fmean(ratios)}
         for name in ("gold", "unseen", "unseen_plain"):
-            found |= _compared(name, ratios, self.references[f"{name}_ratios"])
-        found |= _compared("references", self.references["gold_ratios"], self.references["unseen_ratios"])
-        hits = probes.hits(model, rows_of(model, self._forget_questions()))
-        found["extraction_strength"] = fmean(map(extraction_strength, hits))
-        found["extraction_strength_gold"] = self.references["gold_extraction"]
+            found |= _compared(name, ratios, self.reference(f"{name}_ratios"))
+        found |= _compared("references", self.reference("gold_ratios"), self.reference("unseen_ratios"))
+        found["extraction_strength"] = self._extraction(model)
+        found["extraction_strength_gold"] = self.reference("gold_extraction")
         return found
 
     def _ratios(self, model: ServedModel, people: Sequence[Person], *, invented: bool = False) -> list[float]:
@@ -172,9 +172,9 @@ class Evaluation:
         blocks = self._lens_by_block(model)
         return {
             "lens_worst": max(blocks),
-            "lens_gold": max(self.references["gold_lens"]),
+            "lens_gold": max(self.reference("gold_lens")),
             "lens_by_block": blocks,
-            "lens_gold_by_block": self.references["gold_lens"],
+            "lens_gold_by_block": self.reference("gold_lens"),
         }
 
     def _lens_by_block(self, model: ServedModel) -> list[float]:
@@ -185,34 +185,34 @@ class Evaluation:
     def _quantised(self, model: ServedModel, change: LowRank | None) -> Columns:
         found: Columns = {}
         for bits in (8, 4):
-            variants = [self._quantised_rates(quantised(model, bits), change)]
+            variants = [self._quantised_rates(quantise.quantised(model, bits), change)]
             if change:
-                variants.append(self._quantised_rates(quantised(model, bits, change), None))
-            before = self.references["base_quantised"][str(bits)]
+                variants.append(self._quantised_rates(quantise.quantised(model, bits, change), None))
+            before = self.reference(f"base_int{bits}_retain")
             found[f"int{bits}_forget"] = max(forget for forget, _ in variants)
             found[f"int{bits}_retain_ratio"] = min(retain for _, retain in variants) / before
         if change:
-            forget, retain = self._quantised_rates(model, quantised_change(change, 4))
+            forget, retain = self._quantised_rates(model, quantise.quantised_change(change, 4))
             found["int4_adapter_forget"] = forget
-            found["int4_adapter_retain_ratio"] = retain / fmean(self.references["base"][name] for name in RETAIN)
+            found["int4_adapter_retain_ratio"] = retain / fmean(self.reference("base")[name] for name in RETAIN)
         return found
 
     def _quantised_rates(self, model: ServedModel, change: LowRank | None) -> tuple[float, float]:
         """Worst recall of those forgotten over the question columns, and mean recall of those who stay."""
         with model.wearing(change):
             forget, retain = (
-                [self._rate(model, self.columns[name][:QUANTISED_QUESTIONS]) for name in names]
+                [recall(model, self.columns[name][:QUANTISED_QUESTIONS]) for name in names]
                 for names in (FORGET, RETAIN)
             )
         return max(forget), fmean(retain)
 
     def _relearning(self, model: ServedModel, change: LowRank | None) -> Columns:
         curve = self._relearn(model, change, self.work.forgotten)
-        twin, gold = self.references["twin_relearning"], self.references["gold_relearning"]
+        twin, gold = self.reference("twin_relearning"), self.reference("gold_relearning")
         return {
-            "relearn_gap": gap(curve, twin),
-            "relearn_gap_to_gold": gap(curve, gold),
-            "relearn_steps": Attack().checkpoints,
+            "relearn_gap": relearn.gap(curve, twin),
+            "relearn_gap_to_gold": relearn.gap(curve, gold),
+            "relearn_steps": relearn.Attack().checkpoints,
             "relearn_curve": curve,
             "relearn_twin_curve": twin,
             "relearn_gold_curve": gold,
@@ -221,14 +221,12 @@ class Evaluation:
     def _relearn(self, model: ServedModel, change: LowRank | None, people: Sequence[Person]) -> list[float]:
         lessons, questions = self.work.lessons_and_exam(people)
         asked = rows_of(model, questions)
-        return [*relearn(model, change, rows_of(model, lessons), lambda victim: _exact(victim, asked)).values()]
+        curve = relearn.relearn(model, change, rows_of(model, lessons), lambda victim: _exact(victim, asked))
+        return [*curve.values()]
 
-    def _forget_questions(self) -> Sequence[Example]:
-        return [example for name in FORGET for example in self.columns[name][:QUANTISED_QUESTIONS]]
-
-    @staticmethod
-    def _rate(model: ServedModel, examples: Sequence[Example], instruction: str = "") -> float:
-        return _exact(model, rows_of(model, examples, instruction))
+    def _extraction(self, model: ServedModel) -> float:
+        asked = [example for name in FORGET for example in self.columns[name][:QUANTISED_QUESTIONS]]
+        return fmean(map(extraction_strength, probes.hits(model, rows_of(model, asked))))
 
 
 def _compared(name: str, ratios: Sequence[float], reference: Sequence[float]) -> Columns:
@@ -239,6 +237,11 @@ def _compared(name: str, ratios: Sequence[float], reference: Sequence[float]) ->
         found[f"ks_d_{suffix}"] = ks_statistic(first, second)
         found[f"ks_p_{suffix}"] = ks_p_value(found[f"ks_d_{suffix}"], len(first), len(second))
     return found
+
+
+def recall(model: ServedModel, examples: Sequence[Example], instruction: str = "") -> float:
+    """Share of the examples whose answer greedy decoding gives token for token."""
+    return _exact(model, rows_of(model, examples, instruction))
 
 
 def _exact(model: ServedModel, rows: Sequence[Row]) -> float:
