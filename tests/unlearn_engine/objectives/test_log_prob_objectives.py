@@ -140,15 +140,21 @@ def test_ascent_is_the_exact_opposite_of_learning() -> None:
     assert torch.equal(up, -down)
 
 
-def test_catnip_fades_with_belief_and_stays_finite() -> None:
-    logits = torch.zeros(1, VOCABULARY, dtype=torch.float64)
-    truth = answering(1)[0].true[0]
-    found = []
+def test_catnip_fades_with_belief() -> None:
+    truth, found = answering(1)[0].true[0], []
     for belief in (1e-6, 0.01, 0.3, 0.9, 1 - 1e-7):
+        logits = torch.zeros(1, VOCABULARY, dtype=torch.float64)
         logits[0, truth] = torch.logit(torch.tensor(belief, dtype=torch.float64)) + torch.tensor(VOCABULARY - 1.0).log()
         found.append(float(weights(CATNIP(0.8), (1,), logits)))
-        assert torch.isfinite(CATNIP(0.8)(Given(logits), Given(logits), answering(1)))  # type: ignore[arg-type]
-    assert found == sorted(found) and found[0] < 1e-4 and found[-1] < 2
+    assert found == sorted(found) and found[0] < 1e-4 and 1.9 < found[-1] < 2
+
+
+def test_catnip_is_finite_where_the_model_is_certain() -> None:
+    leaf = torch.zeros(1, VOCABULARY)
+    leaf[0, answering(1)[0].true[0]] = 800.0
+    loss = CATNIP()(Given(leaf.requires_grad_()), Given(leaf), answering(1))  # type: ignore[arg-type]
+    assert 13 < float(loss.detach()) < 14  # 2 log(1 / floor)
+    assert torch.autograd.grad(loss, leaf)[0].isfinite().all()
 
 
 @given(seed=st.integers(0, 200), sharpness=st.floats(0.1, 40))
