@@ -8,7 +8,8 @@ is minimised (CE_f = -L_f) the inner problem reads Ψ = L_f - β cos(∇L_f, ∇
 
 ∇cos = H_f u + H_r v with u, v the derivatives of the cosine by both gradients; these two products are central
 differences of gradients. H ∇Ψ is exact (double backward) in L_f; the cosine's own second derivatives are left out
-(our deviation: the paper gives no way to compute them). β, ρ, T and η are not published: the defaults are ours.
+(our deviation: the paper gives no way to compute them). β, ρ, T and η are not published: the
+defaults are ours, from the demo model.
 """
 
 from collections.abc import Sequence
@@ -26,10 +27,10 @@ class PenaltyBilevel:
     """Holds the growing penalty of one run. Moves the parameters itself in the inner steps."""
 
     similarity: float = 0.1  # β
-    penalty: float = 0.1  # ρ
+    penalty: float = 0.01  # ρ
     growth: float = 1.05  # of ρ by step
-    inner_steps: int = 1  # T
-    inner_rate: float = 1e-3  # η
+    inner_steps: int = 3  # T
+    inner_rate: float = 3.0  # η, of plain gradient steps on the factors
     difference: float = 1e-2  # length of the finite differences; what bf16 can still tell apart
 
     def __call__(self, parameters: Sequence[Tensor], forget: Loss, retain: Loss) -> tuple[float, float]:

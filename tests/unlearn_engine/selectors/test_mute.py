@@ -122,3 +122,21 @@ def test_the_margin_matters_only_where_lrds_comes_near_zero() -> None:
     assert agnostic_region(cka_by_block, lrds, margin=0.0) == (1,), "no block qualifies by 4 x 0.001: the best one"
     far = [value + 0.5 for value in lrds]
     assert agnostic_region(cka_by_block, far, margin=0.1) == agnostic_region(cka_by_block, far, margin=0.0)
+
+
+def test_blocks_in_which_languages_were_made_to_share_are_found() -> None:
+    """Eight blocks of three languages: what they share grows to the middle and fades, their offsets come at the end."""
+    shared, own = states(40, 64), states(3, 40, 64, seed=1)
+    offsets = states(3, 1, 64, seed=2)
+    shares = (0.2, 0.4, 1.0, 1.2, 1.1, 0.5, 0.3, 0.2)
+    apart = (0.4, 0.2, 0.0, 0.0, 0.0, 0.6, 1.0, 1.5)
+    blocks = [share * shared + 0.5 * own + offset * offsets for share, offset in zip(shares, apart, strict=True)]
+    found = [mean_cka(block) for block in blocks], [language_separation(block) for block in blocks]
+    assert agnostic_region(*found) == (2, 3, 4)
+    shuffled = torch.stack(
+        [
+            language[torch.randperm(40, generator=torch.Generator().manual_seed(seed))]
+            for seed, language in enumerate(blocks[3])
+        ]
+    )
+    assert mean_cka(shuffled) < 0.1 < 0.5 < found[0][3], "CKA asks for the same items"
