@@ -32,6 +32,7 @@ class Adapter:
     rank: int
     subjects: tuple[str, ...]  # request ids
     stage: Stage  # "edit" when at least one request is covered by a closed-form edit only
+    base_digest: str  # of the base model it was made for
     audience: str | None = None  # whom it is served to; None: everybody
 
 
@@ -98,8 +99,8 @@ def load(path: Path) -> Adapter:
     """Read an adapter's manifest; raises UnknownAdapter if the folder is missing or incomplete."""
     manifest = _manifest(path)
     stage: Stage = "edit" if manifest["edited"] else "trained"
-    subjects = tuple(manifest["subjects"])
-    return Adapter(path.name, path, manifest["rank"], subjects, stage, manifest.get("audience"))
+    subjects, base = tuple(manifest["subjects"]), manifest["base_digest"]
+    return Adapter(path.name, path, manifest["rank"], subjects, stage, base, manifest.get("audience"))
 
 
 def parts(adapter: Adapter, base: str) -> tuple[dict[str, Factors], dict[str, Factors], tuple[str, ...]]:

@@ -70,12 +70,14 @@ def bake(model: Path, adapter: Path, out: Path) -> Baked:
 
 
 def baked(model: Path) -> Baked | None:
-    """What is baked into a model folder; None for an ordinary one."""
+    """What is baked into a model folder; None for an ordinary one. Raises UnsupportedModel for a damaged record."""
     try:
         fields = json.loads((model / RECORD).read_text("utf-8"))
+        return Baked(**fields | {"adapters": tuple(fields["adapters"]), "subjects": tuple(fields["subjects"])})
     except FileNotFoundError:
         return None
-    return Baked(**fields | {"adapters": tuple(fields["adapters"]), "subjects": tuple(fields["subjects"])})
+    except (ValueError, KeyError, TypeError):
+        raise UnsupportedModel(f"{model / RECORD} is damaged: nobody knows what these weights have forgotten") from None
 
 
 def _copied(model: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Start-up proof that the engine really applies the guard, before anybody is served."""
+"""Proof that the engine really applies the guard, before anybody is served: at the start, and on replaced weights."""
 
 from contextlib import aclosing
 
@@ -9,10 +9,10 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from gateway.serving.errors import GuardInactive
 from gateway.serving.logits_guard import TABLES_KEY
-from gateway.serving.tables import load_tables
+from gateway.serving.tables import drop_tables, load_tables
 
 PROMPTS = ("The", "1, 2, 3,", "Hello", "What is")
-TABLE = "start-up canary"
+TABLE = "canary"
 TOKENS = 8
 
 
@@ -35,6 +35,7 @@ async def check_guard(engine: AsyncLLM) -> None:
             raise GuardInactive("a request without guard tables was answered: the logits guard is not active")
         await load_tables(engine, {TABLE: (phrase,)})
         guarded = await _answer(engine, prompt, [TABLE], f"canary-phrase-{number}")
+        await drop_tables(engine, [TABLE])
         if phrase in guarded.text:
             raise GuardInactive("a forbidden phrase was said: the logits guard does not hold")
         return

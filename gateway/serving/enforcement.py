@@ -4,17 +4,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from vllm.lora.request import LoRARequest
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from gateway.guards.policy import Policy
 from gateway.serving.adapters import Adapters
-from gateway.serving.errors import SwapFailed
+from gateway.serving.canary import check_guard
+from gateway.serving.errors import SwapFailed, WeightsLost
 from gateway.serving.live import LivePolicy
 from gateway.serving.observer import GuardObserver
 from gateway.serving.tables import drop_tables, load_tables
 from gateway.serving.watch import NameWatch
+from gateway.serving.weights import Weights
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +26,14 @@ logger = logging.getLogger(__name__)
 class Enforcement:
     """The policy enforced now (`live`), and earlier ones that still have requests running."""
 
-    def __init__(self, engine: AsyncLLM, wrapped_modules: Sequence[str], observer: GuardObserver) -> None:
+    def __init__(
+        self, engine: AsyncLLM, wrapped_modules: Sequence[str], weights: Weights, observer: GuardObserver
+    ) -> None:
         self.live: LivePolicy | None = None
         self._engine = engine
+        self._weights = weights
+        self._open = asyncio.Event()
+        self._open.set()
         self._adapters = Adapters(engine, wrapped_modules)
         self._observer = observer
         self._retiring: set[LivePolicy] = set()
@@ -55,13 +64,74 @@ class Enforcement:
                 self._retire(previous)
             self._observer.observe("apply", time.perf_counter() - began)
 
+    async def opened(self) -> None:
+        """Return once generation may begin: at once, unless the weights are being replaced."""
+        await self._open.wait()
+
+    async def replace_weights(self, folder: Path, drain_s: float) -> None:
+        """Serve the weights of `folder` under the same policy; new requests wait until those in flight have ended.
+
+        The policy's adapter is loaded again where the new weights do not hold it already.
+
+        Raises:
+            SwapFailed: the folder or the policy's adapter does not fit, requests in flight took longer than `drain_s`,
+                or the engine refused. Everything is as it was.
+            WeightsLost: the engine's weights are unsound: no policy is enforced, so nothing is answered.
+        """
+        async with self._applying:
+            live = self.live
+            if live is None:
+                raise SwapFailed("no policy is enforced yet: replace the weights once the gateway is ready")
+            await asyncio.to_thread(self._weights.check, folder)
+            if live.policy.adapter is not None:
+                self._weights.lack(live.policy.adapter, folder)
+            self._open.clear()
+            try:
+                await self._all_drained(drain_s)
+                began = time.perf_counter()
+                await self._replace(live, folder)
+                self._observer.observe("replace_weights", time.perf_counter() - began)
+            finally:
+                self._open.set()
+
+    async def _all_drained(self, drain_s: float) -> None:
+        try:
+            async with asyncio.timeout(drain_s):
+                await asyncio.gather(*(live.drained() for live in self._lives()))
+        except TimeoutError:
+            raise SwapFailed(f"requests in flight did not end within {drain_s:g} s; the weights stay") from None
+
+    async def _replace(self, live: LivePolicy, folder: Path) -> None:
+        before, sound = self._weights.folder, False
+        try:
+            try:
+                await self._weights.replace(folder)
+                self.live, sound = await self._proven(live), True
+            except Exception as error:
+                with suppress(Exception):
+                    await self._weights.replace(before)
+                    self.live, sound = await self._proven(live), True
+                if sound:
+                    raise SwapFailed(f"the engine could not serve the weights in {folder}: {error}") from error
+                raise WeightsLost("the engine has neither the new weights nor the old: restart the gateway") from error
+        finally:
+            if not sound:  # cancelled half-way, too
+                self.live = None
+
+    async def _proven(self, live: LivePolicy) -> LivePolicy:
+        """The policy on the weights as they are, with its adapter loaded and the guard shown to hold."""
+        wanted = live.policy.adapter
+        adapter = await self._adapters.add(wanted) if wanted and self._weights.lack(wanted) else None
+        await check_guard(self._engine)
+        return LivePolicy(live.policy, adapter, live.tables, live.watch)
+
     async def _load(self, tables: Mapping[str, Sequence[str]]) -> None:
         began = time.perf_counter()
         await load_tables(self._engine, tables)
         self._observer.observe("load_tables", time.perf_counter() - began)
 
     async def _adapter(self, policy: Policy) -> LoRARequest | None:
-        if policy.adapter is None:
+        if policy.adapter is None or not self._weights.lack(policy.adapter):
             return None
         current = self.live
         if current is not None and current.policy.adapter == policy.adapter:

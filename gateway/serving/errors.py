@@ -3,7 +3,8 @@
 ServingError
 +- ConfigurationConflict   an option or variable that the guard cannot live with
 +- GuardInactive           the engine answered the start-up canary as if nobody watched it
-+- SwapFailed              a policy or adapter could not be put into the engine; the old one still holds
++- SwapFailed              a policy, adapter or weights could not be put into the engine; the old ones still hold
++- WeightsLost             neither the new weights nor the old ones are in the engine
 +- EngineDied              the engine process ended by itself
 """
 
@@ -21,7 +22,11 @@ class GuardInactive(ServingError):
 
 
 class SwapFailed(ServingError):
-    """The engine refused a new policy or adapter; the previous policy is still enforced."""
+    """The engine refused a new policy, adapter or weights; what was before is still enforced."""
+
+
+class WeightsLost(ServingError):
+    """The engine holds no weights that may answer; nothing is answered until a restart."""
 
 
 class EngineDied(ServingError):

@@ -99,6 +99,7 @@ class Generation:
             NoPolicy: there is no policy.
             GuardFailed: our own code failed; nothing unexamined has been handed out.
         """
+        await self._enforcement.opened()
         live = self._enforcement.live
         if live is None:
             raise NoPolicy

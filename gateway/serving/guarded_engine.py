@@ -8,6 +8,7 @@ a new vLLM adds is missing from this class and caught by a test, not silently in
 # (vLLM is left out of type checking, so its classes are Any)
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from vllm.config.kv_events import KVEventsConfig
@@ -26,6 +27,7 @@ from gateway.serving.generation import Generation, NoPolicy, Request
 from gateway.serving.observer import GuardObserver
 from gateway.serving.vetting import text_prompt, vet_parameters
 from gateway.serving.vocabulary import prompt_bytes
+from gateway.serving.weights import Weights
 
 
 def _refused(what: str) -> Callable[..., Coroutine[Any, Any, NoReturn]]:
@@ -50,7 +52,8 @@ class GuardedEngine(EngineClient):
         self.input_processor = inner.input_processor
         self._inner = inner
         self._observer = observer
-        self._enforcement = Enforcement(inner, wrapped_modules, observer)
+        weights = Weights(inner, Path(self.model_config.model))
+        self._enforcement = Enforcement(inner, wrapped_modules, weights, observer)
         table = TokenTable(prompt_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
         self._generation = Generation(inner, self._enforcement, table, observer)
 
@@ -81,6 +84,18 @@ class GuardedEngine(EngineClient):
             SwapFailed: the engine refused a part of it; the previous policy is still enforced.
         """
         await self._enforcement.apply(policy)
+
+    async def replace_weights(self, folder: Path, drain_s: float = 60.0) -> None:
+        """Serve the base weights of another folder of the same model from the next request on.
+
+        For the operator of this process: no route leads here. Requests in flight end on the weights they began with;
+        new ones wait for them, `drain_s` at most.
+
+        Raises:
+            SwapFailed: it was not done; weights and policy are as they were.
+            WeightsLost: nothing is answered any more; restart.
+        """
+        await self._enforcement.replace_weights(folder, drain_s)
 
     # Generation
 

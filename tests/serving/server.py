@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import multiprocessing
 import sys
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -53,6 +54,16 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
         except SwapFailed as error:
             return JSONResponse({"error": str(error)}, 409)
         return JSONResponse({"version": policy.version})
+
+    @router.post("/weights")
+    async def replace_weights(request: Request) -> JSONResponse:
+        """Replace the base weights, as an operator would; `{"folder": ..., "drain_s": ...}`."""
+        spec = await request.json()
+        try:
+            await state["serving"].engine.replace_weights(Path(spec["folder"]), spec.get("drain_s", 30.0))
+        except ServingError as error:
+            return JSONResponse({"error": str(error)}, 409)
+        return JSONResponse({})
 
     @router.post("/forget-tables")
     async def forget_tables() -> None:

@@ -35,7 +35,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.vllm_config = self.renderer = self.input_processor = object()
-        self.model_config = SimpleNamespace(get_vocab_size=lambda: 128, max_model_len=200)
+        self.model_config = SimpleNamespace(model="/nowhere", get_vocab_size=lambda: 128, max_model_len=200)
         self.asked: list[tuple[list[int], SamplingParams, dict[str, Any]]] = []
         self.loaded: dict[str, list[str]] = {}
         self.closed = 0
