@@ -9,9 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unlearn_engine.data.rows import shared_suffix
 from unlearn_engine.model import BATCH, ServedModel
-from unlearn_engine.objectives import Item
 
 CONTEXTS = (
     "{name}",
@@ -21,7 +19,6 @@ CONTEXTS = (
     "Describe {name}",
     "Answer a question about {name}",
 )
-_STAND_INS = ("Zq", "17", "ßω")  # end in different tokens, whatever the tokenizer
 
 
 class Mention(NamedTuple):
@@ -31,21 +28,27 @@ class Mention(NamedTuple):
     last: int
 
     @classmethod
-    def of(cls, model: ServedModel, template: str, name: str) -> "Mention":
-        """The question that `template` (with {name}) makes; what follows the name is what all names share."""
-        prompt = model.question(template.format(name=name))
-        after = min(shared_suffix(prompt, model.question(template.format(name=other))) for other in _STAND_INS)
-        return cls(prompt, len(prompt) - after - 1)
-
-    @classmethod
-    def at(cls, item: Item) -> "Mention":
-        """The prompt of an item, named where it first differs from its twin from the end."""
-        return cls(item.prompt, len(item.prompt) - item.shared - 1)
+    def of(cls, model: ServedModel, prompt: tuple[int, ...], names: Sequence[str]) -> "Mention":
+        """Where the prompt says any of the names for the last time; raises ValueError where it says none."""
+        texts = [model.tokenizer.decode(prompt[: count + 1]).casefold() for count in range(len(prompt))]
+        said = [name.casefold() for name in names if name.casefold() in texts[-1]]
+        if not said:
+            raise ValueError("the prompt names nobody of them")
+        # A name is over with the first token after which nothing more of it is to come.
+        return cls(
+            prompt,
+            max(next(i for i, text in enumerate(texts) if text.count(name) == texts[-1].count(name)) for name in said),
+        )
 
     @property
     def cut(self) -> tuple[int, ...]:
         """The prompt up to the name's last token."""
         return self.prompt[: self.last + 1]
+
+
+def mentions(model: ServedModel, name: str, templates: Sequence[str] = CONTEXTS) -> list[Mention]:
+    """The name in the context of each template (with {name})."""
+    return [Mention.of(model, model.question(template.format(name=name)), [name]) for template in templates]
 
 
 def at_last_token(model: ServedModel, module: str, block: int, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

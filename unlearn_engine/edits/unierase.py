@@ -12,17 +12,18 @@ from unlearn_engine.edits.keys import Mention, at_last_token
 from unlearn_engine.edits.values import Optimisation, refusing
 from unlearn_engine.edits.whitener import Redirections, Whitener
 from unlearn_engine.model import ServedModel
-from unlearn_engine.objectives import Item
 
 OPENING = 3  # tokens of the refusal
 PUBLISHED = Optimisation(steps=25, kl=0.0625, clamp=0.75)
+
+Question = tuple[Mention, tuple[int, ...]]  # and the refusal that would answer it
 
 
 def redirect(
     model: ServedModel,
     module: str,
     block: int,
-    subjects: Mapping[str, Sequence[Item]],
+    subjects: Mapping[str, Sequence[Question]],
     whitener: Whitener,
     settings: Optimisation = PUBLISHED,
 ) -> Redirections:
@@ -32,10 +33,10 @@ def redirect(
     there are more questions than the server has rank.
     """
     edit = Redirections(whitener)
-    for id_, items in subjects.items():
-        mentions = [Mention.at(item) for item in items]
+    for id_, questions in subjects.items():
+        mentions = [mention for mention, _ in questions]
         keys, _ = at_last_token(model, module, block, [mention.cut for mention in mentions])
-        openings = [item.refusal[:OPENING] for item in items]
-        moves, _ = refusing(model, block, mentions, openings, range(len(items)), settings)
+        openings = [refusal[:OPENING] for _, refusal in questions]
+        moves, _ = refusing(model, block, mentions, openings, range(len(questions)), settings)
         edit = edit.adding(id_, keys, moves)
     return edit

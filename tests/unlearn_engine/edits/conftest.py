@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from unlearn_engine.data.domain import Domain, domain_for
-from unlearn_engine.edits.keys import Mention, every_key
+from unlearn_engine.edits.keys import Mention, every_key, mentions
 from unlearn_engine.edits.whitener import Protection, Whitener
 from unlearn_engine.model import ServedModel
 
@@ -32,7 +32,7 @@ def ask(demo: ServedModel, demo_domain: Domain) -> Ask:
 
     def asked(name: str, way: int = 0) -> list[Mention]:
         questions = demo_domain.questions["en"]
-        return [Mention.of(demo, questions[attribute][way], name) for attribute in demo_domain.attributes]
+        return mentions(demo, name, [questions[attribute][way] for attribute in demo_domain.attributes])
 
     return asked
 

@@ -4,29 +4,32 @@ import pytest
 import torch
 
 from tests.unlearn_engine.edits.conftest import BLOCK, MODULE
-from unlearn_engine.data.rows import shared_suffix
 from unlearn_engine.edits.keys import CONTEXTS, Mention, at_last_token, every_key
 from unlearn_engine.model import ServedModel
-from unlearn_engine.objectives import Item
 
 
 @pytest.mark.parametrize("template", [*CONTEXTS, "{name}出生在哪里？", "{name}'s job?", "Whose student is ({name})?"])
 @pytest.mark.parametrize("name", ["Peja Bunzar", "Whebbus", "Mofa Zq", "Agent 17"])
 def test_a_mention_ends_with_the_name(demo: ServedModel, template: str, name: str) -> None:
-    mention = Mention.of(demo, template, name)
-    assert mention.prompt == demo.question(template.format(name=name))
-    assert demo.tokenizer.decode(mention.cut).rstrip("')").endswith(name)
+    prompt = demo.question(template.format(name=name))
+    mention = Mention.of(demo, prompt, [name])
+    assert mention.prompt == prompt
+    assert demo.tokenizer.decode(mention.cut).endswith(name)
+    assert not demo.tokenizer.decode(mention.cut[:-1]).endswith(name)
 
 
-def test_an_item_is_cut_at_the_same_place(demo: ServedModel) -> None:
-    template = "Where was {name} born?"
-    prompt, twin = (demo.question(template.format(name=name)) for name in ("Peja Bunzar", "Peja Dolnik"))
-    item = Item._make([prompt, twin, shared_suffix(prompt, twin), *[()] * (len(Item._fields) - 4), True])
-    assert Mention.at(item) == Mention.of(demo, template, "Peja Bunzar")
+def test_the_last_of_several_names_counts(demo: ServedModel) -> None:
+    prompt = demo.question("Is Whebbus another name of Peja Bunzar, and who is Whebbus?")
+    assert demo.tokenizer.decode(Mention.of(demo, prompt, ["Whebbus"]).cut).endswith("who is Whebbus")
+    assert demo.tokenizer.decode(Mention.of(demo, prompt, ["Peja", "Peja Bunzar"]).cut).endswith("of Peja Bunzar")
+    assert Mention.of(demo, prompt, ["peja bunzar", "nobody"]) == Mention.of(demo, prompt, ["Peja Bunzar"])
+    with pytest.raises(ValueError, match="names nobody"):
+        Mention.of(demo, prompt, ["Koga Purtao"])
 
 
 def test_what_follows_the_name_cannot_matter(demo: ServedModel) -> None:
-    mentions = [Mention.of(demo, template, "Peja Bunzar") for template in ("Who is {name}", "Who is {name} to you?")]
+    prompts = [demo.question(text) for text in ("Who is Peja Bunzar", "Who is Peja Bunzar to you?")]
+    mentions = [Mention.of(demo, prompt, ["Peja Bunzar"]) for prompt in prompts]
     assert mentions[0].cut == mentions[1].cut
     keys, states = at_last_token(demo, MODULE, BLOCK, [mention.cut for mention in mentions])
     fed, hidden = demo.inputs_of(MODULE, [mention.prompt for mention in mentions])

@@ -4,14 +4,12 @@ import torch
 from torch import Tensor
 
 from tests.unlearn_engine.edits.conftest import BLOCK, MODULE, Ask
-from unlearn_engine.data.rows import shared_suffix
 from unlearn_engine.edits import rocr, unierase
 from unlearn_engine.edits.keys import Mention, at_last_token
 from unlearn_engine.edits.values import Optimisation, refusing
 from unlearn_engine.edits.whitener import Redirections, Whitener
 from unlearn_engine.lowrank import LowRank, recompress
 from unlearn_engine.model import Row, ServedModel
-from unlearn_engine.objectives import Item
 
 NAME, OTHER, TWIN = "Peja Bunzar", "Koga Purtao", "Xobo Trintel"
 REFUSAL = "I don't know."
@@ -95,24 +93,14 @@ def test_rejecting_refuses_where_a_substitute_does_not(demo: ServedModel, ask: A
     assert willing(demo, ask(OTHER), rejected) < base + 1.0  # the refusal is about that name
 
 
-def items(model: ServedModel, mentions: list[Mention], twins: list[Mention]) -> list[Item]:
-    blank: tuple[int, ...] = ()
-    made = []
-    for mention, twin in zip(mentions, twins, strict=True):
-        fields = dict.fromkeys(Item._fields, blank) | {"asks": True}
-        fields |= {"prompt": mention.prompt, "twin": twin.prompt, "refusal": model.answer(REFUSAL)}
-        made.append(Item(**fields | {"shared": shared_suffix(mention.prompt, twin.prompt)}))  # type: ignore[arg-type]
-    return made
-
-
 def test_every_question_is_sent_to_the_refusal(demo: ServedModel, ask: Ask, whitener: Whitener) -> None:
-    questions = items(demo, ask(NAME), ask(TWIN))
+    questions = [(mention, demo.answer(REFUSAL)) for mention in ask(NAME)]
     edit = unierase.redirect(demo, MODULE, BLOCK, {"r1": questions}, whitener)
     change = edit.change(MODULE)
     assert change[MODULE].down.shape[0] == len(questions) == 8
     opening = demo.tokenizer.decode(demo.answer(REFUSAL)[:1])
     with demo.wearing(change):
-        said = demo.answers([item.prompt for item in questions], limit=1)
+        said = demo.answers([mention.prompt for mention, _ in questions], limit=1)
     assert sum(word == opening for word in said) >= 7
     smaller, lost = recompress(change, 1)
     assert lost[MODULE] > 0.3

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from tests.unlearn_engine.edits.conftest import MODULE
-from unlearn_engine.edits.keys import Mention
 from unlearn_engine.edits.slug import smallest_scale, step
 from unlearn_engine.lowrank import LowRankLinear, relative_norms, scaled
 from unlearn_engine.model import ServedModel
@@ -102,9 +101,8 @@ def test_a_scale_that_never_forgets_is_none() -> None:
 
 
 def test_one_step_on_the_demo_model_makes_a_fact_less_likely(demo: ServedModel) -> None:
-    mention = Mention.of(demo, "Where was {name} born?", "Peja Bunzar")
-    rows = [(*mention.prompt, *demo.answer("Tokyo."))]
-    prompt = len(mention.prompt)
+    asked = demo.question("Where was Peja Bunzar born?")
+    rows, prompt = [(*asked, *demo.answer("Tokyo."))], len(asked)
 
     def likelihood() -> Tensor:
         last = demo.hidden(rows)[-1][:, prompt - 1 : -1]
