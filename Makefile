@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint types format bench demo-model demo-gold
+.PHONY: help setup serve test lint types format bench bench-erasure demo-model demo-gold
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -28,6 +28,12 @@ format: setup    ## rewrite with ruff
 
 bench: setup     ## measure the whole path (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks.main_job --json build/main_job.json
+
+bench-erasure: setup build/gold-20 ## every erasure method, all columns (docs/erasure.md; resumable)
+	$(BIN)/python -m benchmarks.erasure --method all --people 1 5 20 --sequence --markdown
+
+build/gold-20:
+	$(BIN)/python -m unlearn_engine.demo.train --without-people 20 --out build/gold-20
 
 demo-model: setup ## retrain the demo model
 	$(BIN)/python -m unlearn_engine.demo.train --out unlearn_engine/demo/base

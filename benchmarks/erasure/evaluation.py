@@ -44,12 +44,12 @@ class Evaluation:
     def __init__(
         self, count: int, gold: Path | None = None, base: Path = BASE_PATH, cache: Path | None = Path("build/erasure")
     ) -> None:
-        gold = gold or gold_for(count)
+        self._gold_path = gold or gold_for(count)
         self.work = Work(build_world(), domain_for(base), count)
-        self.base, self.gold = ServedModel(base), ServedModel(gold)
+        self.base = ServedModel(base)
         modules = (work.__file__, quantise.__file__, relearn.__file__)
         made_by = b"".join(Path(module).read_bytes() for module in modules)
-        digest = hashlib.sha256(b"".join((made_by, base_digest(base).encode(), base_digest(gold).encode())))
+        digest = hashlib.sha256(b"".join((made_by, base_digest(base).encode(), base_digest(self._gold_path).encode())))
         self._file = cache / f"references-{count}-{digest.hexdigest()[:16]}.json" if cache else None
         self._known: Columns = json.loads(self._file.read_text("utf-8")) if self._file and self._file.exists() else {}
 
@@ -82,6 +82,17 @@ class Evaluation:
         return found
 
     @cached_property
+    def gold(self) -> ServedModel:
+        """The model that was never taught these people; raises FileNotFoundError where none has been trained yet."""
+        if not self._gold_path.exists():
+            count = self.work.count
+            raise FileNotFoundError(
+                f"no gold model at {self._gold_path}; train it with "
+                f"`python -m unlearn_engine.demo.train --without-people {count} --out {self._gold_path}`"
+            )
+        return ServedModel(self._gold_path)
+
+    @cached_property
     def columns(self) -> Mapping[str, Sequence[Example]]:
         """The questions of the recall columns."""
         return self.work.recall_columns()
@@ -97,20 +108,20 @@ class Evaluation:
 
     @cached_property
     def _references(self) -> Mapping[str, Callable[[], Any]]:
-        work, base, gold = self.work, self.base, self.gold
+        work, base = self.work, self.base
         strangers = [stranger for group in work.strangers.values() for stranger in group]
         return {
             "base": lambda: {name: recall(base, examples) for name, examples in self.columns.items()},
             "documents_floor": lambda: recall(base, work.stranger_documents()),
-            "gold_ratios": lambda: self._ratios(gold, work.forgotten),
+            "gold_ratios": lambda: self._ratios(self.gold, work.forgotten),
             "unseen_ratios": lambda: self._ratios(base, strangers, invented=True),
             "unseen_plain_ratios": lambda: self._ratios(base, strangers),
-            "gold_extraction": lambda: self._extraction(gold),
-            "gold_lens": lambda: self._lens_by_block(gold),
+            "gold_extraction": lambda: self._extraction(self.gold),
+            "gold_lens": lambda: self._lens_by_block(self.gold),
             "unseen_answers": self._stranger_answers,
             "base_int8_retain": lambda: self._quantised_rates(quantise.quantised(base, 8), None)[1],
             "base_int4_retain": lambda: self._quantised_rates(quantise.quantised(base, 4), None)[1],
-            "gold_relearning": lambda: self._relearn(gold, None, work.forgotten),
+            "gold_relearning": lambda: self._relearn(self.gold, None, work.forgotten),
             "twin_relearning": lambda: self._relearn(base, None, [group[0] for group in work.strangers.values()]),
         }
 

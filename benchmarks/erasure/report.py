@@ -1,0 +1,153 @@
+"""The rows as a Markdown table and as plots, in docs/erasure.md."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unlearn_engine.demo.measure import write_table
+
+Row = Mapping[str, Any]
+
+DOCUMENTATION = Path("docs/erasure.md")
+
+RETAIN_HEADING = "retain: source / held-out languages / held-out templates"
+
+TABLE: Mapping[str, Sequence[str]] = {
+    "forget: source / held-out languages": ("forget_src", "forget_held"),
+    "held-out templates": ("forget_templates",),
+    "documents (by chance)": ("forget_documents", "forget_documents_floor"),
+    "nickname / two hops": ("forget_nicknames", "forget_two_hops"),
+    "like unknown": ("unknown_like",),
+    RETAIN_HEADING: (
+        "retain_src_ratio",
+        "retain_held_ratio",
+        "retain_templates_ratio",
+    ),
+    "general": ("general_ratio",),
+    "KS gold: D (p)": ("ks_d_gold", "ks_p_gold"),
+    "KS unseen: D (p)": ("ks_d_unseen", "ks_p_unseen"),
+    "extraction": ("extraction_strength",),
+    "lens, worst block": ("lens_worst",),
+    "int8 / int4: forget": ("int8_forget", "int4_forget"),
+    "int4: retain": ("int4_retain_ratio",),
+    "relearning gap": ("relearn_gap",),
+    "s per request": ("seconds_per_request",),
+}
+"""Heading -> the keys that stand below it; a second key that is a p or a floor stands in brackets."""
+
+IN_BRACKETS = ("ks_p_gold", "ks_p_unseen", "forget_documents_floor")
+
+
+def write(rows: Sequence[Row], curves: Mapping[str, Sequence[Row]], documentation: Path = DOCUMENTATION) -> None:
+    """Put the tables between their comments (added at the end where missing) and the plots beside the page."""
+    if not documentation.exists():
+        documentation.write_text("# Erasure, method by method\n", "utf-8")
+    for count in sorted({row["people"] for row in rows}):
+        chosen = [row for row in rows if row["people"] == count]
+        _put(documentation, f"{count} people", table(chosen))
+        _frontier(chosen, documentation.with_name(f"erasure-frontier-{count}.png"))
+        _relearning(chosen, documentation.with_name(f"erasure-relearning-{count}.png"))
+    for label, steps in curves.items():
+        _put(documentation, label, sequence_table(steps))
+        _sequence(steps, documentation.with_name(f"erasure-{label}.png"))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """One line per row; shares without the leading zero, p to one digit."""
+    lines = [["method", "selector", *TABLE], ["---"] * (len(TABLE) + 2)]
+    lines += [[row["method"], row["selector"] or "own", *(_cell(row, keys) for keys in TABLE.values())] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def sequence_table(steps: Sequence[Row]) -> str:
+    """One line per step."""
+    keys = ("worst_forget", "worst_earlier", "retain_ratio", "general_ratio", "norm", "rank", "seconds")
+    heads = ("recall, worst person", "worst earlier person", "retain", "general", "norm", "rank", "s")
+    lines = [["people", *heads], ["---"] * (len(heads) + 1)]
+    lines += [[str(step["people"]), *(_number(key, step[key]) for key in keys)] for step in steps]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(row: Row, keys: Sequence[str]) -> str:
+    plain = " / ".join(_number(key, row[key]) for key in keys if key not in IN_BRACKETS and key in row)
+    bracketed = ", ".join(_number(key, row[key]) for key in keys if key in IN_BRACKETS and key in row)
+    return f"{plain} ({bracketed})" if bracketed else plain or "-"
+
+
+def _number(key: str, value: float) -> str:
+    if key.startswith("ks_p"):
+        return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"
+    if key == "seconds_per_request" and not value:
+        return "-"
+    if key == "rank":
+        return f"{value:.0f}"
+    if key.startswith("seconds") or key == "norm":
+        return f"{value:.1f}"
+    return f"{value:.3f}".removeprefix("0").rstrip("0").rstrip(".") or "0"
+
+
+def _put(documentation: Path, label: str, text: str) -> None:
+    page = documentation.read_text("utf-8")
+    if f"<!-- {label} -->" not in page:
+        documentation.write_text(f"{page}\n## {label.capitalize()}\n\n<!-- {label} -->\n<!-- /{label} -->\n", "utf-8")
+    write_table(documentation, label, text)
+
+
+def _name(row: Row) -> str:
+    return f"{row['method']} ({row['selector']})" if row["selector"] else str(row["method"])
+
+
+def _frontier(rows: Sequence[Row], file: Path) -> None:
+    """What is left of those forgotten, in the worst column, against what is left of everything else."""
+    figure, axes = _axes(
+        "retain and general, worst column, against before", "worst of recall, lens over gold, relearning"
+    )
+    for row in rows:
+        stays = min(row[key] for key in (*TABLE[RETAIN_HEADING], "general_ratio"))
+        told = max(row[key] for key in ("forget_src", "forget_held", "forget_templates", "int4_forget", "relearn_gap"))
+        left = max(told, row["lens_worst"] - row["lens_gold"])
+        axes.scatter(stays, left, s=18)
+        axes.annotate(_name(row), (stays, left), fontsize=6)
+    figure.savefig(file)
+
+
+def _relearning(rows: Sequence[Row], file: Path) -> None:
+    """Recall of the facts that were not taught again, by step of fine-tuning on the others."""
+    figure, axes = _axes("steps of fine-tuning on a fifth of the facts", "recall of the others")
+    chosen = [row for row in rows if "relearn_curve" in row and row["method"] not in ("base", "gold", "prompt")]
+    for row in chosen:
+        axes.plot(row["relearn_steps"], row["relearn_curve"], label=_name(row))
+    for row in rows:
+        if "relearn_curve" in row:
+            axes.plot(row["relearn_steps"], row["relearn_gold_curve"], "k--", label="gold")
+            axes.plot(row["relearn_steps"], row["relearn_twin_curve"], "k:", label="never-seen names")
+            break
+    if axes.lines:
+        axes.legend(fontsize=6)
+    figure.savefig(file)
+
+
+def _sequence(steps: Sequence[Row], file: Path) -> None:
+    """The gauges of the sequence by number of people."""
+    figure, axes = _axes("people, one after the other", "share")
+    people = [step["people"] for step in steps]
+    for key, label in (
+        ("worst_earlier", "recall, worst earlier person"),
+        ("retain_ratio", "retain against before"),
+        ("general_ratio", "worst other skill against before"),
+    ):
+        axes.plot(people, [step[key] for step in steps], label=label)
+    axes.legend(fontsize=7)
+    figure.savefig(file)
+
+
+def _axes(x: str, y: str) -> tuple[Any, Any]:
+    """An empty figure; matplotlib is imported here because only plots need it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), dpi=120, layout="tight")
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    return figure, axes
