@@ -188,6 +188,7 @@ class _Gateway:
                 allow_guards_off=settings.allow_guards_off,
                 drain_timeout_s=settings.drain_timeout_s,
                 verbose=settings.verbose,
+                weights_link=settings.data_dir / "weights",
             )
             routers = [forget_router(store, enqueue=enqueue, closing=self._closing), self._readiness()]
             await serve(options, on_ready, routers, self._tell, observer=metrics.PrometheusObserver())

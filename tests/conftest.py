@@ -118,10 +118,24 @@ def model_config(model_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def gateway(model_path: Path) -> Iterator[Gateway]:
+def weights_link(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the operator of the session's engine puts the link to the base weights that are to be served."""
+    return tmp_path_factory.mktemp("operator") / "weights"
+
+
+@pytest.fixture(scope="session")
+def gateway(model_path: Path, weights_link: Path) -> Iterator[Gateway]:
     """One engine for the whole session; tests that need another policy apply it."""
     running = start_gateway(
-        "--lora-module", MODULE, "--", "--enable-auto-tool-choice", "--tool-call-parser", "hermes", model=model_path
+        "--lora-module",
+        MODULE,
+        "--weights-link",
+        str(weights_link),
+        "--",
+        "--enable-auto-tool-choice",
+        "--tool-call-parser",
+        "hermes",
+        model=model_path,
     )
     try:
         wait_ready(running)

@@ -9,6 +9,7 @@ is cheap. Start-up order: socket, engine, canary, application, `on_ready`.
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from gateway.serving.guarded_engine import GuardedEngine
 
 __all__ = ["ServeOptions", "Serving", "serve"]
+
+logger = logging.getLogger(__name__)
 
 WATCH_INTERVAL_S = 0.2
 FORCED_EXIT_S = 2.0
@@ -90,7 +93,8 @@ async def serve(
             if configure is not None:
                 configure(app)
             url = f"http://{options.host}:{listener.getsockname()[1]}"
-            await _run(Serving(app, guarded, url), listener, engine, options, on_ready)
+            with _replacing_weights(guarded, options, progress):
+                await _run(Serving(app, guarded, url), listener, engine, options, on_ready)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -147,6 +151,39 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _replacing_weights(
+    guarded: "GuardedEngine", options: ServeOptions, progress: Callable[[str], None]
+) -> Iterator[None]:
+    """Let the operator, who alone can send signals and change the link, replace the base weights with SIGUSR1."""
+    if options.weights_link is None:
+        yield
+        return
+    link, tasks = options.weights_link, set[asyncio.Task[None]]()
+
+    async def replace() -> None:
+        try:
+            folder = await asyncio.to_thread(link.resolve, True)
+            await guarded.replace_weights(folder, options.drain_timeout_s)
+            progress(f"serving the weights in {folder}")
+        except (OSError, ServingError) as error:
+            logger.error("the weights were not replaced: %s", error)
+
+    def on_signal() -> None:
+        task = asyncio.create_task(replace())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, on_signal)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+        for task in tasks:
+            task.cancel()
 
 
 async def build_application(

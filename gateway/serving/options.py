@@ -1,6 +1,7 @@
 """What the gateway decides about serving; everything else is vLLM's own flags, passed through."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 MAX_BODY_BYTES = 16 * 2**20
 
@@ -18,6 +19,8 @@ class ServeOptions:
         allow_guards_off: honour the header `X-Unlearn-Guards` (for measurement).
         drain_timeout_s: what SIGTERM leaves to the requests in flight.
         verbose: keep vLLM's own log.
+        weights_link: on SIGUSR1 the base weights of the folder that this link leads to are served, see
+            `GuardedEngine.replace_weights`; None: there is no such way.
     """
 
     model: str
@@ -31,3 +34,4 @@ class ServeOptions:
     drain_timeout_s: float = 30.0
     max_body_bytes: int = MAX_BODY_BYTES
     verbose: bool = False
+    weights_link: Path | None = None

@@ -103,6 +103,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--lora-module", action="append", default=[])
     parser.add_argument("--drain-timeout", type=float, default=10)
+    parser.add_argument("--weights-link", type=Path)
     parser.add_argument("vllm_args", nargs="*")
     given = parser.parse_args()
     options = ServeOptions(
@@ -114,6 +115,7 @@ def main() -> int:
         vllm_args=tuple(given.vllm_args),
         allow_guards_off=True,
         drain_timeout_s=given.drain_timeout,
+        weights_link=given.weights_link,
     )
     state: dict[str, Any] = {}
     recorder = Recorder()

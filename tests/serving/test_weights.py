@@ -4,6 +4,8 @@ import asyncio
 import concurrent.futures
 import json
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,21 @@ class TestTheEngine:
             gateway.wait_until(lambda state: state["unfinished"] == 1)
             assert "did not end" in replace(gateway, baked_folder, 409, drain_s=0.0)
             assert running.result() is not None
+        assert say(gateway) == base
+
+    def test_the_operator_replaces_them_with_a_link_and_a_signal(
+        self, gateway: Gateway, model_path: Path, baked_folder: Path, weights_link: Path
+    ) -> None:
+        base = say(gateway)
+        weights_link.symlink_to(baked_folder)
+        gateway.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 30
+        while (said := say(gateway)) == base:
+            assert time.monotonic() < deadline
+        weights_link.unlink()
+        gateway.process.send_signal(signal.SIGUSR1)  # leads nowhere: nothing is done
+        assert say(gateway) == said
+        replace(gateway, model_path)
         assert say(gateway) == base
 
     def test_no_client_can_replace_weights(self, gateway: Gateway, baked_folder: Path) -> None:
