@@ -28,12 +28,14 @@ def substitute(model: ServedModel, module: str, block: int, mentions: Mentions) 
     return lambda _, state: target - state
 
 
-def reject(model: ServedModel, block: int, refusal: tuple[int, ...], settings: Optimisation | None = None) -> Value:
-    """To where the model refuses with these tokens; no other name's facts are told."""
+def reject(
+    model: ServedModel, block: int, refusals: Sequence[tuple[int, ...]], settings: Optimisation | None = None
+) -> Value:
+    """To where the model refuses, with one refusal (token ids) for each context; no other name's facts are told."""
     chosen = settings or Optimisation()
 
     def move(mentions: Mentions, state: Tensor) -> Tensor:
-        moves, _ = refusing(model, block, mentions, [refusal] * len(mentions), [0] * len(mentions), chosen)
+        moves, _ = refusing(model, block, mentions, refusals, [0] * len(mentions), chosen)
         return moves[0]
 
     return move

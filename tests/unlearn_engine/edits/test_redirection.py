@@ -84,7 +84,7 @@ def test_no_steps_no_move(demo: ServedModel, ask: Ask) -> None:
 
 
 def test_rejecting_refuses_where_a_substitute_does_not(demo: ServedModel, ask: Ask, whitener: Whitener) -> None:
-    values = rocr.reject(demo, BLOCK, demo.answer(REFUSAL)), rocr.substitute(demo, MODULE, BLOCK, ask(OTHER))
+    values = rocr.reject(demo, BLOCK, [demo.answer(REFUSAL)] * 8), rocr.substitute(demo, MODULE, BLOCK, ask(OTHER))
     rejected, substituted = (
         rocr.redirect(demo, MODULE, BLOCK, {"r1": [ask(NAME)]}, value, whitener).change(MODULE) for value in values
     )
