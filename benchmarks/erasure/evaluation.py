@@ -18,6 +18,7 @@ from unlearn_engine.demo.vocabulary import LANGUAGES
 from unlearn_engine.demo.world import FORGET_PEOPLE, Person, build_world
 from unlearn_engine.evaluate import probes, quantise, relearn
 from unlearn_engine.evaluate.metrics import extraction_strength, ks_p_value, ks_statistic, log_truth_ratio
+from unlearn_engine.evaluate.relearn import Attack
 from unlearn_engine.lowrank import LowRank
 from unlearn_engine.model import Row, ServedModel, base_digest
 
@@ -26,6 +27,7 @@ GENERAL = ("general_translations", "general_countries", "general_sums", "general
 FORGET = ("forget_src", "forget_held", "forget_templates")
 RETAIN = ("retain_src", "retain_held", "retain_templates")
 QUANTISED_QUESTIONS = 240  # of each recall column
+ATTACK = Attack()
 
 Columns = dict[str, Any]  # numbers, and curves as lists or mappings from step to number
 
@@ -42,14 +44,24 @@ class Evaluation:
     """
 
     def __init__(
-        self, count: int, gold: Path | None = None, base: Path = BASE_PATH, cache: Path | None = Path("build/erasure")
+        self,
+        count: int,
+        gold: Path | None = None,
+        base: Path = BASE_PATH,
+        cache: Path | None = Path("build/erasure"),
+        attack: Attack = ATTACK,
     ) -> None:
+        self._attack = attack
         self._gold_path = gold or gold_for(count)
         self.work = Work(build_world(), domain_for(base), count)
         self.base = ServedModel(base)
         modules = (work.__file__, quantise.__file__, relearn.__file__)
         made_by = b"".join(Path(module).read_bytes() for module in modules)
-        digest = hashlib.sha256(b"".join((made_by, base_digest(base).encode(), base_digest(self._gold_path).encode())))
+        digest = hashlib.sha256(
+            b"".join(
+                (made_by, base_digest(base).encode(), base_digest(self._gold_path).encode(), repr(attack).encode())
+            )
+        )
         self._file = cache / f"references-{count}-{digest.hexdigest()[:16]}.json" if cache else None
         self._known: Columns = json.loads(self._file.read_text("utf-8")) if self._file and self._file.exists() else {}
 
@@ -223,7 +235,7 @@ class Evaluation:
         return {
             "relearn_gap": relearn.gap(curve, twin),
             "relearn_gap_to_gold": relearn.gap(curve, gold),
-            "relearn_steps": relearn.Attack().checkpoints,
+            "relearn_steps": self._attack.checkpoints,
             "relearn_curve": curve,
             "relearn_twin_curve": twin,
             "relearn_gold_curve": gold,
@@ -232,7 +244,9 @@ class Evaluation:
     def _relearn(self, model: ServedModel, change: LowRank | None, people: Sequence[Person]) -> list[float]:
         lessons, questions = self.work.lessons_and_exam(people)
         asked = rows_of(model, questions)
-        curve = relearn.relearn(model, change, rows_of(model, lessons), lambda victim: _exact(victim, asked))
+        curve = relearn.relearn(
+            model, change, rows_of(model, lessons), lambda victim: _exact(victim, asked), self._attack
+        )
         return [*curve.values()]
 
     def _extraction(self, model: ServedModel) -> float:
