@@ -57,11 +57,8 @@ class Evaluation:
         self.base = ServedModel(base)
         modules = (work.__file__, quantise.__file__, relearn.__file__)
         made_by = b"".join(Path(module).read_bytes() for module in modules)
-        digest = hashlib.sha256(
-            b"".join(
-                (made_by, base_digest(base).encode(), base_digest(self._gold_path).encode(), repr(attack).encode())
-            )
-        )
+        made_for = f"{base_digest(base)} {base_digest(self._gold_path)} {attack}".encode()
+        digest = hashlib.sha256(made_by + made_for)
         self._file = cache / f"references-{count}-{digest.hexdigest()[:16]}.json" if cache else None
         self._known: Columns = json.loads(self._file.read_text("utf-8")) if self._file and self._file.exists() else {}
 

@@ -160,9 +160,7 @@ STEP = {
 
 def test_report_puts_tables_between_their_comments_and_plots_beside(tmp_path: Path) -> None:
     page = tmp_path / "erasure.md"
-    page.write_text(
-        "# Title\n\nOwn words.\n\n<!-- 5 people -->\n| stale |\n<!-- /5 people -->\n\nMore words.\n", "utf-8"
-    )
+    page.write_text("# Title\n\nOwn words.\n<!-- 5 people -->\n| stale |\n<!-- /5 people -->\n\nMore words.\n", "utf-8")
     report.write([ROW], {"sequence-alone": [STEP]}, page)
     text = page.read_text("utf-8")
     assert "stale" not in text
