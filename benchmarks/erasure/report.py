@@ -44,7 +44,7 @@ def write(rows: Sequence[Row], curves: Mapping[str, Sequence[Row]], documentatio
         documentation.write_text("# Erasure, method by method\n", "utf-8")
     for count in sorted({row["people"] for row in rows}):
         chosen = [row for row in rows if row["people"] == count]
-        _put(documentation, f"{count} people", table(chosen))
+        _put(documentation, "1 person" if count == 1 else f"{count} people", table(chosen))
         _frontier(chosen, documentation.with_name(f"erasure-frontier-{count}.png"))
         _relearning(chosen, documentation.with_name(f"erasure-relearning-{count}.png"))
     for label, steps in curves.items():
@@ -76,7 +76,7 @@ def _cell(row: Row, keys: Sequence[str]) -> str:
 
 def _number(key: str, value: float) -> str:
     if key.startswith("ks_p"):
-        return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"
+        return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}" if value > 1e-99 else "< 1e-99"
     if key == "seconds_per_request" and not value:
         return "-"
     if key == "rank":
@@ -98,11 +98,11 @@ def _name(row: Row) -> str:
 
 
 def _frontier(rows: Sequence[Row], file: Path) -> None:
-    """What is left of those forgotten, in the worst column, against what is left of everything else."""
+    """What the weights hold of those forgotten, in the worst column, against what is left of everything else."""
     figure, axes = _axes(
         "retain and general, worst column, against before", "worst of recall, lens over gold, relearning"
     )
-    for row in rows:
+    for row in (row for row in rows if row["method"] != "prompt"):
         stays = min(row[key] for key in (*TABLE[RETAIN_HEADING], "general_ratio"))
         told = max(row[key] for key in ("forget_src", "forget_held", "forget_templates", "int4_forget", "relearn_gap"))
         left = max(told, row["lens_worst"] - row["lens_gold"])
