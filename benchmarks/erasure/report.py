@@ -9,6 +9,7 @@ from unlearn_engine.demo.measure import write_table
 Row = Mapping[str, Any]
 
 DOCUMENTATION = Path("docs/erasure.md")
+PLOTS = ("frontier", "relearning")  # for every number of people
 
 RETAIN_HEADING = "retain: source / held-out languages / held-out templates"
 
@@ -44,12 +45,15 @@ def write(rows: Sequence[Row], curves: Mapping[str, Sequence[Row]], documentatio
         documentation.write_text("# Erasure, method by method\n", "utf-8")
     for count in sorted({row["people"] for row in rows}):
         chosen = [row for row in rows if row["people"] == count]
-        _put(documentation, "1 person" if count == 1 else f"{count} people", table(chosen))
-        _frontier(chosen, documentation.with_name(f"erasure-frontier-{count}.png"))
-        _relearning(chosen, documentation.with_name(f"erasure-relearning-{count}.png"))
+        frontier, relearning = (documentation.with_name(f"erasure-{plot}-{count}.png") for plot in PLOTS)
+        _frontier(chosen, frontier)
+        _relearning(chosen, relearning)
+        images = f"![What is left, against what it costs]({frontier.name})\n![Relearning]({relearning.name})"
+        _put(documentation, "1 person" if count == 1 else f"{count} people", f"{table(chosen)}\n\n{images}")
     for label, steps in curves.items():
-        _put(documentation, label, sequence_table(steps))
-        _sequence(steps, documentation.with_name(f"erasure-{label}.png"))
+        file = documentation.with_name(f"erasure-{label}.png")
+        _sequence(steps, file)
+        _put(documentation, label, f"{sequence_table(steps)}\n\n![Gauges by number of people]({file.name})")
 
 
 def table(rows: Sequence[Row]) -> str:
