@@ -102,16 +102,33 @@ class ServedModel:
         """Token ids of an answer and the end of its turn."""
         return (*self.encode(text), self.end_ids[0])
 
-    def hidden(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:
+    def hidden(
+        self, rows: Sequence[Sequence[int]], *, depth: int | None = None, first: int = 0, inputs: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Hidden states of right-padded rows: the embeddings, each block's output, the last one after the final norm.
 
-        Each [batch, tokens, hidden]. Padding needs no mask because attention is causal.
+        Each [batch, tokens, hidden]. Padding needs no mask because attention is causal. With `depth` only that many
+        blocks are computed, and no norm. With `first`, the blocks below it are not computed either: `inputs` are their
+        output for these rows, and the tuple starts with them.
         """
-        with torch.autocast("cpu", torch.bfloat16):
-            states: tuple[Tensor, ...] = self.decoder(
-                input_ids=right_padded(rows), output_hidden_states=True, use_cache=False
-            ).hidden_states
+        depth = self.blocks if depth is None else depth
+        fed = {"input_ids": right_padded(rows)} if inputs is None else {"inputs_embeds": inputs}
+        with self._only_blocks(first, depth), torch.autocast("cpu", torch.bfloat16):
+            states: tuple[Tensor, ...] = self.decoder(**fed, output_hidden_states=True, use_cache=False).hidden_states
         return states
+
+    @contextmanager
+    def _only_blocks(self, first: int, depth: int) -> Iterator[None]:
+        decoder: Any = self.decoder
+        layers, norm = decoder.layers, decoder.norm
+        if (first, depth) != (0, self.blocks):
+            decoder.layers = layers[first:depth]
+        if depth < self.blocks:
+            decoder.norm = nn.Identity()
+        try:
+            yield
+        finally:
+            decoder.layers, decoder.norm = layers, norm
 
     @torch.no_grad()
     def inputs_of(self, module: str, rows: Sequence[Sequence[int]]) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -4,6 +4,10 @@ Our own method. A model that never knew the subject treats the name like any nev
 be had for nothing: it is the base model's on the same text with the name replaced by a fresh twin. So the student (base
 plus adapter, the subject's name) is taught to agree with the teacher (base, the twin's name) at the positions after the
 name, and with the base itself everywhere else.
+
+`loss` is what the erasure trains with. `CounterfactualName` and `FrozenSelf` are the same as an objective and a
+retention, with one thing more: an answer that nobody else has (a telephone number) was never met by a never-knower
+either, so the teacher reads an invented answer in its place, and only likelihoods are compared.
 """
 
 from collections.abc import Sequence
@@ -16,6 +20,8 @@ from torch.nn.functional import cross_entropy, kl_div, smooth_l1_loss
 from unlearn_engine.data.rows import Pair
 from unlearn_engine.lowrank import LowRank
 from unlearn_engine.model import Row, ServedModel
+from unlearn_engine.objectives import Item
+from unlearn_engine.objectives.reading import Reading, View
 
 
 @dataclass(frozen=True)
@@ -104,3 +110,83 @@ def _predictions(rows: Sequence[Sequence[int]], counts: Sequence[int], offset: i
     """Indexes of the positions that predict the last `counts` tokens of each row."""
     batch, token = _places(rows, counts, offset)
     return batch, token - 1
+
+
+@dataclass(frozen=True)
+class CounterfactualName:
+    """The objective; weights measured on the demo model (see the package's README)."""
+
+    layers: tuple[int, ...]  # hidden states compared: 0 = embeddings, n = output of block n - 1
+    hidden: float = 1.0
+    logits: float = 1.0
+    likelihood: float = 4.0  # without it the truth ratios stay those of a model that knows
+    depth: None = None
+
+    def __call__(self, student: View, base: View, items: Sequence[Item]) -> Tensor:
+        """The weighted sum of the three terms on one batch."""
+        taught = [Row(item.prompt, item.drawn) for item in items]
+        model = [Row(item.twin, item.unseen if item.drawn == item.true else item.drawn) for item in items]
+        same = [ours.answer == theirs.answer for ours, theirs in zip(taught, model, strict=True)]
+        reading, teacher = student(taught), base(model)
+
+        after = [item.shared + equal * len(item.drawn) for item, equal in zip(items, same, strict=True)]
+        ours, theirs = _after_the_name(taught, items, after), _after_the_name(model, items, after)
+        hidden = torch.zeros(())
+        for layer in self.layers:
+            target = teacher.state(layer)[theirs]
+            hidden = hidden + (reading.state(layer)[ours] - target).square().mean() / target.square().mean()
+
+        distribution = kl_div(
+            reading.log_probs[_comparable(reading, same)],
+            teacher.log_probs[_comparable(teacher, same)],
+            log_target=True,
+            reduction="batchmean",
+        )
+        likelihood = smooth_l1_loss(reading.means(reading.said), teacher.means(teacher.said))
+        return self.hidden * hidden / len(self.layers) + self.logits * distribution + self.likelihood * likelihood
+
+
+@dataclass(frozen=True)
+class FrozenSelf:
+    """What stays: hidden states like the base's own, and its answers still said.
+
+    w_r |h_student - h_base|^2 / E|h_base|^2 + w_ce CE(answers)
+    """
+
+    layers: tuple[int, ...]
+    hidden: float = 4.0
+    answer: float = 2.0
+    depth: None = None
+
+    def __call__(self, student: View, base: View, rows: Sequence[Row]) -> Tensor:
+        """The weighted sum of the two terms on one batch."""
+        reading, before = student(rows), base(rows)
+        every = _span(rows, [0] * len(rows), [len(row.prompt) + len(row.answer) for row in rows])
+        hidden = torch.zeros(())
+        for layer in self.layers:
+            target = before.state(layer)[every]
+            hidden = hidden + (reading.state(layer)[every] - target).square().mean() / target.square().mean()
+        return self.hidden * hidden / len(self.layers) + self.answer * cross_entropy(reading.logits, reading.tokens)
+
+
+def _after_the_name(rows: Sequence[Row], items: Sequence[Item], counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Positions of the tokens after the name that both readers have in common: `counts` by row."""
+    starts = [len(row.prompt) - item.shared for row, item in zip(rows, items, strict=True)]
+    return _span(rows, starts, [start + count for start, count in zip(starts, counts, strict=True)])
+
+
+def _comparable(reading: Reading, same: Sequence[bool]) -> Tensor:
+    """Indexes of the answer tokens before which student and teacher have read the same: all, or only the first."""
+    chosen: list[int] = []
+    at = 0
+    for row, equal in zip(reading.rows, same, strict=True):
+        chosen += range(at, at + (len(row.answer) if equal else 1))
+        at += len(row.answer)
+    return torch.tensor(chosen)
+
+
+def _span(rows: Sequence[Row], starts: Sequence[int], ends: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Row and token indexes of the positions from start to end of each row."""
+    row = [index for index in range(len(rows)) for _ in range(starts[index], ends[index])]
+    token = [position for start, end in zip(starts, ends, strict=True) for position in range(start, end)]
+    return torch.tensor(row), torch.tensor(token)
