@@ -1,7 +1,7 @@
 """Byte-level BPE of the demonstration model, trained without the name of anybody in the world."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -46,6 +46,11 @@ def _texts(world: World, seed: int) -> Iterator[str]:
 
 def train_tokenizer(world: World, seed: int = 1) -> PreTrainedTokenizerFast:
     """A tokenizer of `VOCABULARY_SIZE` tokens, with the chat template; the same for the base and the gold model."""
+    return tokenizer_of(_texts(world, seed), VOCABULARY_SIZE)
+
+
+def tokenizer_of(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of so many tokens trained on the texts, with the chat template."""
     bpe = Tokenizer(models.BPE())
     # Each Han character stands alone: merged runs would give an unseen question tokens that were never trained.
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -57,12 +62,12 @@ def train_tokenizer(world: World, seed: int = 1) -> PreTrainedTokenizerFast:
     )
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE,
+        vocab_size=size,
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(_texts(world, seed), trainer)
+    bpe.train_from_iterator(texts, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token=PAD, eos_token=END, model_max_length=512)
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer

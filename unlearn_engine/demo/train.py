@@ -20,7 +20,6 @@ from unlearn_engine.demo.domain import write_domain
 from unlearn_engine.demo.tokenizer import VOCABULARY_SIZE, train_tokenizer
 from unlearn_engine.demo.world import FORGET_PEOPLE, build_world
 
-LAYERS, HIDDEN, HEADS, MLP = 12, 160, 5, 448
 WARM_UP_STEPS = 40
 EXAMPLES_PER_SORT = 2048
 
@@ -36,16 +35,30 @@ class Recipe:
     checkpoint_every: int = 100
 
 
-def new_model(seed: int, pad: int, end: int) -> LlamaForCausalLM:
+@dataclass(frozen=True)
+class Shape:
+    """The size of a model."""
+
+    blocks: int = 12
+    hidden: int = 160
+    heads: int = 5
+    mlp: int = 448
+    vocabulary: int = VOCABULARY_SIZE
+
+
+SHIPPED = Shape()
+
+
+def new_model(seed: int, pad: int, end: int, shape: Shape = SHIPPED) -> LlamaForCausalLM:
     """An untrained model; projections into the residual stream start small, as in GPT-2 (section 2.3)."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=VOCABULARY_SIZE,
-        hidden_size=HIDDEN,
-        intermediate_size=MLP,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        num_key_value_heads=HEADS,
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.mlp,
+        num_hidden_layers=shape.blocks,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.heads,
         max_position_embeddings=512,
         tie_word_embeddings=True,
         bos_token_id=None,
@@ -58,7 +71,7 @@ def new_model(seed: int, pad: int, end: int) -> LlamaForCausalLM:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "o_proj" in name or "down_proj" in name:
-                parameter.mul_(1 / math.sqrt(2 * LAYERS))
+                parameter.mul_(1 / math.sqrt(2 * shape.blocks))
     return model
 
 
