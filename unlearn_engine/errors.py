@@ -3,7 +3,9 @@
 EraseError
 ├── UnsupportedModel   the model's blocks are not laid out as the engine expects
 ├── UnknownAdapter     an adapter folder is missing, torn, or belongs to another base model
-└── RankExhausted      an adapter would need a higher rank than the server has slots for
+├── RankExhausted      an adapter would need a higher rank than the server has slots for
+├── UnsupportedPlacement   the device, or what quantising needs, is not there
+└── ModelTooLarge      an erasure would need more memory than is free
 """
 
 
@@ -21,3 +23,11 @@ class UnknownAdapter(EraseError):
 
 class RankExhausted(EraseError):
     """Train the pending subjects first: closed-form edits have used up the adapter's rank."""
+
+
+class UnsupportedPlacement(EraseError):
+    """The device is not there, or a package is missing that holds the weights in so few bits."""
+
+
+class ModelTooLarge(EraseError):
+    """The message says what an erasure needs, what is free, and which options would make it fit."""

@@ -38,11 +38,16 @@ def concatenate(*changes: LowRank) -> dict[str, Factors]:
 
 
 def initial(modules: Mapping[str, nn.Linear], rank: int, generator: torch.Generator) -> dict[str, Factors]:
-    """A change of zero that training can start from: `down` uniform as in LoRA (arXiv 2106.09685), `up` zero."""
+    """A change of zero that training can start from: `down` uniform as in LoRA (arXiv 2106.09685), `up` zero.
+
+    Each module's on its own device; the same numbers on any.
+    """
     return {
         name: Factors(
-            (torch.rand(rank, module.in_features, generator=generator) * 2 - 1) * module.in_features**-0.5,
-            torch.zeros(module.out_features, rank),
+            ((torch.rand(rank, module.in_features, generator=generator) * 2 - 1) * module.in_features**-0.5).to(
+                module.weight.device
+            ),
+            torch.zeros(module.out_features, rank, device=module.weight.device),
         )
         for name, module in modules.items()
     }
@@ -111,6 +116,10 @@ class LowRankLinear(nn.Module):
         super().__init__()
         self.frozen = frozen
         self.worn: Factors | None = None
+
+    def wear(self, factors: Factors | None) -> None:
+        """Put on a change, on this layer's own device; gradients still reach the factors that were given."""
+        self.worn = factors and Factors(*(factor.to(self.frozen.weight.device) for factor in factors))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map [..., in_features] to [..., out_features]."""

@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
+from unlearn_engine import memory
 from unlearn_engine.errors import UnsupportedModel
 from unlearn_engine.lowrank import LowRank, LowRankLinear
+from unlearn_engine.placement import ON_CPU, Placement
+from unlearn_engine.recomputed import Recomputed
 
 ANSWER_TOKENS = 24  # the longest short answer we elicit; a refusal in any of the languages fits
 BATCH = 256
@@ -38,12 +41,15 @@ def base_digest(model_path: Path) -> str:
 class ServedModel:
     """A causal language model whose wrapped modules can wear a low-rank change.
 
-    Stored in whatever type the folder has, held in fp32, computed in bf16 autocast. Attention is the plain (eager)
-    kind: on CPU the backward pass of the fused bf16 kernel takes longer than all the rest of the model together.
+    Stored in whatever type the folder has, held as the placement says, computed in bf16 autocast. What comes out lies
+    on `device`, wherever the blocks are. Raises ModelTooLarge, before any weight is read, when there is not the memory
+    to work with it (to train it where `modules` are given), and UnsupportedPlacement.
     """
 
-    def __init__(self, path: Path, modules: Sequence[str] = ()) -> None:
-        self.network = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
+    def __init__(self, path: Path, modules: Sequence[str] = (), placement: Placement = ON_CPU) -> None:
+        memory.require(path, placement, memory.ERASURE if modules else memory.READING)
+        self._checkpointing = placement.checkpointing
+        self.network = placement.load(path)
         self.network.eval().requires_grad_(False)
         self.tokenizer = AutoTokenizer.from_pretrained(path)
         self.decoder: Callable[..., Any] = self.network.get_decoder()
@@ -60,6 +66,14 @@ class ServedModel:
             self._wrapped[name] = LowRankLinear(frozen)
             setattr(self.submodule(parent), child, self._wrapped[name])
         self.encode = lru_cache(maxsize=1 << 17)(self._encode)
+        with torch.no_grad():
+            self.hidden([[0]])  # the first reading decides which blocks report their outputs: it has to be of all
+
+    @property
+    def device(self) -> torch.device:
+        """Where rows go in, and where hidden states and logits come out."""
+        device: torch.device = self.network.get_input_embeddings().weight.device
+        return device
 
     def submodule(self, name: str) -> nn.Module:
         """The module of that full name; raises UnsupportedModel when there is none."""
@@ -76,10 +90,10 @@ class ServedModel:
 
     @contextmanager
     def wearing(self, change: LowRank | None) -> Iterator[None]:
-        """Inside the block the model computes with the change; None is the untouched base."""
+        """Inside the block the model computes with the change, wherever it lies; None is the untouched base."""
         before = {name: module.worn for name, module in self._wrapped.items()}
         for name, module in self._wrapped.items():
-            module.worn = change.get(name) if change else None
+            module.wear(change.get(name) if change else None)
         try:
             yield
         finally:
@@ -112,16 +126,22 @@ class ServedModel:
         output for these rows, and the tuple starts with them.
         """
         depth = self.blocks if depth is None else depth
-        fed = {"input_ids": right_padded(rows)} if inputs is None else {"inputs_embeds": inputs}
-        with self._only_blocks(first, depth), torch.autocast("cpu", torch.bfloat16):
+        fed = {"input_ids": right_padded(rows).to(self.device)} if inputs is None else {"inputs_embeds": inputs}
+        with self._only_blocks(first, depth), self._autocast():
             states: tuple[Tensor, ...] = self.decoder(**fed, output_hidden_states=True, use_cache=False).hidden_states
-        return states
+        return tuple(state.to(self.device) for state in states)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     @contextmanager
     def _only_blocks(self, first: int, depth: int) -> Iterator[None]:
         decoder: Any = self.decoder
         layers, norm = decoder.layers, decoder.norm
-        if (first, depth) != (0, self.blocks):
+        if self._checkpointing and torch.is_grad_enabled():
+            worn = {name: module.worn for name, module in self._wrapped.items() if module.worn}
+            decoder.layers = nn.ModuleList(Recomputed(block, self.wearing, worn) for block in layers[first:depth])
+        elif (first, depth) != (0, self.blocks):
             decoder.layers = layers[first:depth]
         if depth < self.blocks:
             decoder.norm = nn.Identity()
@@ -143,8 +163,8 @@ class ServedModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unembed final hidden states [..., hidden] to fp32 logits [..., vocabulary]."""
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.unembed(hidden).float()
+        with self._autocast():
+            return self.unembed(hidden).float().to(self.device)
 
     @torch.no_grad()
     def mean_log_likelihoods(self, rows: Sequence[Row]) -> list[float]:
@@ -155,9 +175,9 @@ class ServedModel:
             last = self.hidden([row.prompt + row.answer for row in part])[-1]
             owner = [place for place, row in enumerate(part) for _ in row.answer]
             before = [len(row.prompt) - 1 + step for row in part for step in range(len(row.answer))]
-            said = torch.tensor([token for row in part for token in row.answer])
+            said = torch.tensor([token for row in part for token in row.answer], device=self.device)
             scores = self.logits(last[owner, before]).log_softmax(-1).gather(1, said[:, None])[:, 0]
-            sums = torch.zeros(len(part)).index_add(0, torch.tensor(owner), scores)
+            sums = scores.new_zeros(len(part)).index_add(0, torch.tensor(owner, device=self.device), scores)
             for place, index in enumerate(batch):
                 found[index] = float(sums[place]) / len(part[place].answer)
         return found
@@ -173,15 +193,16 @@ class ServedModel:
 
     def _greedy(self, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
         width = max(map(len, prompts))
-        ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
-        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-        ends = torch.tensor(self.end_ids)
+        device = self.device
+        ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
+        ends = torch.tensor(self.end_ids, device=device)
         chosen: list[Tensor] = []
-        finished = torch.zeros(len(prompts), dtype=torch.bool)
+        finished = torch.zeros(len(prompts), dtype=torch.bool, device=device)
         cache: Any = None
         while len(chosen) < limit and not bool(finished.all()):
             positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-            with torch.autocast("cpu", torch.bfloat16):
+            with self._autocast():
                 output = self.decoder(
                     input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
                 )

@@ -17,6 +17,10 @@ class Reading:
     def __init__(self, model: ServedModel, rows: Sequence[Row], states: Sequence[Tensor], first: int = 0) -> None:
         self._model, self.rows, self._states, self._first = model, tuple(rows), tuple(states), first
 
+    @property
+    def _device(self) -> torch.device:
+        return self._states[-1].device
+
     def state(self, layer: int) -> Tensor:
         """Output of that many blocks (0 = embeddings), [rows, tokens, hidden] in fp32 or more; the last one normed."""
         state = self._states[layer - self._first]
@@ -25,12 +29,14 @@ class Reading:
     @cached_property
     def places(self) -> tuple[Tensor, Tensor]:
         """Row and token indexes of the positions that predict the answers' tokens, [answer tokens] each."""
-        return places([row.prompt + row.answer for row in self.rows], [len(row.answer) for row in self.rows], before=1)
+        whole = [row.prompt + row.answer for row in self.rows]
+        row, token = places(whole, [len(row.answer) for row in self.rows], before=1)
+        return row.to(self._device), token.to(self._device)
 
     @cached_property
     def tokens(self) -> Tensor:
         """The answers' tokens one after the other, [answer tokens]."""
-        return torch.tensor([token for row in self.rows for token in row.answer])
+        return torch.tensor([token for row in self.rows for token in row.answer], device=self._device)
 
     @cached_property
     def logits(self) -> Tensor:
@@ -50,7 +56,7 @@ class Reading:
     @cached_property
     def lengths(self) -> Tensor:
         """Number of answer tokens by row, [rows]."""
-        return torch.tensor([len(row.answer) for row in self.rows])
+        return torch.tensor([len(row.answer) for row in self.rows], device=self._device)
 
     def sums(self, values: Tensor) -> Tensor:
         """Sum over each row's answer of a value per answer token, [rows]."""
@@ -96,7 +102,10 @@ class View:
 
 
 def places(rows: Sequence[Sequence[int]], counts: Sequence[int], before: int = 0) -> tuple[Tensor, Tensor]:
-    """Row and token indexes of the last `counts` positions of right-padded rows, or of so many positions `before`."""
+    """Row and token indexes of the last `counts` positions of right-padded rows, or of so many positions `before`.
+
+    They lie on the CPU, from where they may index tensors of any device.
+    """
     found = [
         (index, len(row) - count + step - before)
         for index, (row, count) in enumerate(zip(rows, counts, strict=True))

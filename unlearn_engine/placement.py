@@ -1,0 +1,80 @@
+"""Where the base model is held while it is erased from, and in how many bits."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+from unlearn_engine.errors import UnsupportedPlacement
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How the frozen weights are held; the default is fp32 on the CPU. Computed is in bf16 autocast in any case."""
+
+    device: str = "cpu"  # torch's name of one device; "cuda" takes every GPU there is
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of what is not quantised
+    quantise: Literal[4, 8] | None = None  # bits of the blocks' linear layers
+    checkpointing: bool = False  # keep a block's input alone for the backward pass, and compute the rest again
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """Every device that holds a part of the model. Raises UnsupportedPlacement when one is not there."""
+        try:
+            device = torch.device(self.device)
+        except RuntimeError:
+            raise UnsupportedPlacement(f"torch knows no device {self.device!r}: give cpu, cuda or cuda:N") from None
+        if device.type != "cuda":
+            return (device,)
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if found <= (device.index or 0):
+            raise UnsupportedPlacement(f"{self.device} was asked for, and torch finds {found} GPUs here")
+        indexes = range(found) if device.index is None else (device.index,)
+        return tuple(torch.device("cuda", index) for index in indexes)
+
+    def load(self, path: Path) -> Any:
+        """The network of a model folder, as it is to be held.
+
+        Attention is the plain (eager) kind: on CPU the backward pass of the fused bf16 kernel takes longer than all the
+        rest of the model together, and second derivatives exist for this kind alone. Raises UnsupportedPlacement when
+        a device, accelerate or bitsandbytes is missing.
+        """
+        devices = self.devices
+        options: dict[str, Any] = {"dtype": getattr(torch, self.dtype), "attn_implementation": "eager"}
+        if len(devices) > 1 or self.quantise:
+            _require("accelerate", "quantise" if self.quantise else "gpu")
+            options["device_map"] = "auto" if len(devices) > 1 else {"": devices[0]}
+        if self.quantise:
+            _require("bitsandbytes", "quantise")
+            options["quantization_config"] = _bits(self.quantise)
+        try:
+            network = AutoModelForCausalLM.from_pretrained(path, **options)
+        except (ImportError, NotImplementedError, RuntimeError, ValueError) as error:
+            if not self.quantise:
+                raise
+            raise UnsupportedPlacement(
+                f"bitsandbytes cannot hold this model in {self.quantise} bit on {self.device}: {error}"
+            ) from error
+        return network if "device_map" in options else network.to(devices[0])
+
+
+ON_CPU = Placement()
+
+
+def _bits(bits: Literal[4, 8]) -> Any:
+    if bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def _require(package: str, extra: str) -> None:
+    if find_spec(package) is None:
+        raise UnsupportedPlacement(f"{package} is not installed: pip install 'unlearning-gateway[{extra}]'")
