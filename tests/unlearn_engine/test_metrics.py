@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearn_engine.evaluate import metrics
 from unlearn_engine.evaluate.metrics import (
     extraction_strength,
     ks_p_value,
@@ -81,14 +80,17 @@ def test_ks_p_value_counts_the_orders_in_which_samples_can_be_mixed(first: int, 
         assert ks_p_value(statistic, first, second) == pytest.approx(share, abs=1e-9)
 
 
-def test_far_tail_of_ks_joins_the_exact_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    for statistic in (0.16, 0.17, 0.18):
-        exact = ks_p_value(statistic, 241, 719)
-        with monkeypatch.context() as patch:
-            patch.setattr(metrics, "FAR_TAIL", 1.0)
-            assert ks_p_value(statistic, 241, 719) == pytest.approx(exact, rel=0.1)
-            assert ks_p_value(statistic, 241, 719) != exact
-    assert 0 <= ks_p_value(0.99, 240, 720) < 1e-60
+@pytest.mark.parametrize("size", [3, 40, 200, 400])
+def test_ks_p_value_of_samples_that_lie_apart_is_two_orders_of_all(size: int) -> None:
+    assert ks_p_value(1.0, size, size) == pytest.approx(2 / math.comb(2 * size, size))
+
+
+def test_far_tail_of_ks_follows_kolmogorovs_series() -> None:
+    first, second, statistic = 2410, 7190, 0.07
+    root = math.sqrt(first * second / (first + second))
+    series = 2 * math.exp(-2 * (statistic * (root + 0.12 + 0.11 / root)) ** 2)
+    assert series < 1e-6
+    assert ks_p_value(statistic, first, second) == pytest.approx(series, rel=0.1)
 
 
 def test_ks_p_value_falls_with_distance_and_with_sample_size() -> None:

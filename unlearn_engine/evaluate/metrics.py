@@ -4,8 +4,6 @@ import bisect
 import math
 from collections.abc import Sequence
 
-FAR_TAIL = 1e-6  # below, the exact p of a KS statistic would be lost in rounding
-
 
 def ks_statistic(first: Sequence[float], second: Sequence[float]) -> float:
     """Two-sample Kolmogorov-Smirnov D: the largest distance between the empirical distribution functions."""
@@ -48,35 +46,28 @@ def log_truth_ratio(true_score: float, wrong_scores: Sequence[float]) -> float:
 def ks_p_value(statistic: float, first: int, second: int) -> float:
     """Chance of a KS statistic at least this large when two samples of these sizes have one distribution.
 
-    Exact (all orders in which the samples can be mixed), but for the far tail, where Kolmogorov's series
-    2 Σ (-1)^(k-1) exp(-2 k² λ²) with Stephens' λ = D (√n + .12 + .11/√n), n = first second / (first + second), is used.
-    """
-    root = math.sqrt(first * second / (first + second))
-    scaled = statistic * (root + 0.12 + 0.11 / root)
-    tail = 2 * math.fsum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
-    if scaled > 1 and tail < FAR_TAIL:
-        return max(0.0, tail)
-    return 1 - _stays_within(statistic, first, second)
-
-
-def _stays_within(statistic: float, first: int, second: int) -> float:
-    """Chance that the distribution functions of two samples from one distribution never come so far apart.
-
-    Read in order, the next value is of the first sample with chance (left of it) / (left of both): a walk on a grid
-    that must stay near the diagonal. `row[j]` is the chance to come to (i, j) without having left.
+    Exact, the far tail too: all orders in which the samples can be mixed. Read in order, the next value is of the first
+    sample with chance (left of it) / (left of both), a walk on a grid; the statistic is reached when the walk comes so
+    far from the diagonal. `row[j]` is the chance to come to (i, j) before; what steps over is summed.
     """
     bound = statistic - 1e-12
-    row = [0.0] * (second + 1)
+    if bound <= 0:
+        return 1.0
+    low, row, reached = 0, [0.0] * (second + 1), 0.0
     for i in range(first + 1):
+        above, row, from_here = row, [0.0] * (second + 1), low
         low = max(0, math.floor((i / first - bound) * second) + 1)
         high = min(second, math.ceil((i / first + bound) * second) - 1)
-        above, row = row, [0.0] * (second + 1)
-        for j in range(low, high + 1):
+        for j in range(from_here, min(second, high + 1) + 1):
             left = first - i + second - j
             from_first = above[j] * (first - i + 1) / (left + 1) if i else 0.0
             from_second = row[j - 1] * (second - j + 1) / (left + 1) if j else 0.0
-            row[j] = from_first + from_second if i or j else 1.0
-    return row[second]
+            chance = from_first + from_second if i or j else 1.0
+            if low <= j <= high:
+                row[j] = chance
+            else:
+                reached += chance
+    return min(1.0, reached)
 
 
 def extraction_strength(hits: Sequence[bool]) -> float:
