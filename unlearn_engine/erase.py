@@ -21,14 +21,14 @@ from unlearn_engine.edits import rank_one
 from unlearn_engine.evaluate.verify import Verification, verify
 from unlearn_engine.layers import LayerMap, load_or_compute_layer_map
 from unlearn_engine.lowrank import Factors, LowRank, concatenate
+from unlearn_engine.methods import METHODS, Method
 from unlearn_engine.model import ServedModel, base_digest
 from unlearn_engine.subject import Subject
 from unlearn_engine.train import Recipe, train
 
 Progress = Callable[[str, float], None]  # stage, fraction done
 
-FIRST = Recipe(steps=56)
-ON_TOP = Recipe(steps=56, forget_rows=32)  # of a composite that already forgets others, who are rehearsed
+ON_TOP_ROWS = 32  # to forget in a step, when others have been forgotten already and are rehearsed
 STEPS_PER_PERSON = 24  # added to a union run for every subject beyond the first
 
 EDIT_QUESTIONS = 72  # about each name
@@ -39,14 +39,21 @@ class Eraser:
     """Erases subjects from one base model; loads it once and never changes it."""
 
     def __init__(
-        self, model_path: Path, adapters_dir: Path, layer_map: LayerMap, domain: Domain, *, threads: int
+        self,
+        model_path: Path,
+        adapters_dir: Path,
+        layer_map: LayerMap,
+        domain: Domain,
+        *,
+        threads: int,
+        method: Method = METHODS["default"],
     ) -> None:
         torch.set_num_threads(threads)
         self._base = base_digest(model_path)
         if layer_map.base_digest != self._base:
             raise ValueError("the layer map was made for another base model")
         self._model = ServedModel(model_path, layer_map.modules)
-        self._layer_map, self._domain, self._directory = layer_map, domain, adapters_dir
+        self._layer_map, self._domain, self._directory, self._method = layer_map, domain, adapters_dir, method
         self._kept = load_or_elicit(self._model, domain, self._base, adapters_dir.parent / "cache")
         self._known: dict[tuple[str, ...], Knowledge] = {}
 
@@ -80,14 +87,16 @@ class Eraser:
         The result covers `new` and `earlier`. The rank stays the same however many subjects there are.
         """
         trained, _, _ = self._parts(current)
-        recipe = ON_TOP if trained else FIRST
+        recipe = self._method.recipe
+        recipe = replace(recipe, forget_rows=ON_TOP_ROWS) if trained else recipe
         return self._distil([new], earlier, trained or None, recipe, progress)
 
     def rebuild(self, subjects: Sequence[Subject], progress: Progress) -> Adapter | None:
         """Train all subjects at once from the base, which ends the drift of many runs on top; None for nobody."""
         if not subjects:
             return None
-        recipe = replace(FIRST, steps=FIRST.steps + STEPS_PER_PERSON * (len(subjects) - 1))
+        recipe = self._method.recipe
+        recipe = replace(recipe, steps=recipe.steps + STEPS_PER_PERSON * (len(subjects) - 1))
         return self._distil(subjects, (), None, recipe, progress)
 
     def verify(self, adapter: Adapter | None, subject: Subject, others: Sequence[Subject] = ()) -> Verification:
@@ -108,15 +117,14 @@ class Eraser:
         progress("elicit", 0.0)
         targets = [self._target(subject) for subject in new]
         rehearsed = [self._target(subject) for subject in earlier]
-        rows = RowSource(self._model, self._domain, self._kept, [*targets, *rehearsed])
+        rows = RowSource(self._model, self._domain, self._kept, targets, rehearsed)
         covered = sorted({subject.id for subject in (*new, *earlier)})
         change = train(
             self._model,
             rows,
-            targets,
-            rehearsed,
-            start,
+            self._method.plan(self._model),
             recipe,
+            start,
             self._seed(covered),
             lambda done: progress("train", done),
         )

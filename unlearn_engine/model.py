@@ -166,6 +166,11 @@ class ServedModel:
         with self._autocast():
             return self.unembed(hidden).float().to(self.device)
 
+    def logit_lens(self, hidden: Tensor) -> Tensor:
+        """Logits of a block's output [..., hidden] (not the last one's), unembedded at once after the final norm."""
+        decoder: Any = self.decoder
+        return self.logits(decoder.norm(hidden))
+
     @torch.no_grad()
     def mean_log_likelihoods(self, rows: Sequence[Row]) -> list[float]:
         """Mean log-probability per answer token of each row, in nats."""

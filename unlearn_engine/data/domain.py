@@ -37,13 +37,17 @@ class Domain:
         """Every attribute the domain asks about, in a stable order."""
         return tuple(sorted({attribute for language in self.languages for attribute in self.questions[language]}))
 
-    def unseen_name(self, rng: random.Random, like: str | None = None) -> str:
-        """Return a name that shares no family name with anybody in `retain_names`; see `names.unseen_name`."""
+    def unseen_name(self, rng: random.Random, like: str | None = None, *, whole: bool = False) -> str:
+        """Return a name that shares no family name with anybody in `retain_names`; see `names.unseen_name`.
+
+        A first word that is not kept is one of `first_names`, if there are any and it is not the only word.
+        """
         taken = {name.split()[-1].casefold() for name in self.retain_names}
         while True:
-            name = unseen_name(rng, like)
-            if like is None and self.first_names:
-                name = f"{rng.choice(self.first_names)} {name.split()[-1]}"
+            name = unseen_name(rng, like, whole=whole)
+            _, separator, rest = name.partition(" ")
+            if self.first_names and separator and (whole or like is None):
+                name = f"{rng.choice(self.first_names)} {rest}"
             if name.split()[-1].casefold() not in taken:
                 return name
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -45,6 +46,14 @@ class Kept:
         """Answers that other people have to the same question, as spoken."""
         known = self.values.get(f"{fact.language}/{fact.attribute}", ())
         return [spoken for spoken in known if folded(spoken) != folded(fact.spoken)]
+
+    def counts(self, gone: Collection[str]) -> Counter[tuple[str, str, str]]:
+        """How many of those who stay have an answer, by language, attribute and folded answer.
+
+        `gone` are the names that do not stay, casefolded.
+        """
+        staying = (known for name, known in self.facts.items() if name.casefold() not in gone)
+        return Counter((fact.language, fact.attribute, folded(fact.answer)) for known in staying for fact in known)
 
 
 def load_or_elicit(model: ServedModel, domain: Domain, digest: str, cache_dir: Path) -> Kept:

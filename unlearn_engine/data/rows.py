@@ -1,34 +1,29 @@
 """Training rows: counterfactual pairs about the subjects, and rows about everything that stays."""
 
+import math
 import random
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from unlearn_engine.data.domain import Domain
 from unlearn_engine.data.kept import Kept
-from unlearn_engine.data.knowledge import Fact, Knowledge, by_question
+from unlearn_engine.data.knowledge import Fact, Knowledge, bare, by_question, folded
+from unlearn_engine.data.names import unseen_answer
 from unlearn_engine.model import Row, ServedModel
+from unlearn_engine.objectives import Item
 from unlearn_engine.subject import Subject
 
+REHEARSAL_SHARE = 0.5  # of the forget rows, when earlier subjects have to stay forgotten
 FULL_NAME_SHARE = 0.6  # of the rows about somebody who has aliases too
-LIKE_SHARE = 0.75  # twins that keep the first word; the others are new as a whole
 DOCUMENT_SHARE = 0.3
 TRUE_SHARE, WRONG_SHARE = 0.45, 0.25  # of the questions; the rest are answered "I don't know"
+UNSHARED_TRUE_SHARE = 0.75  # where the true one is the subject's alone, and has to become less likely as such
 NAMESAKE_WEIGHT = 4.0  # of people who share a word of their name with a subject, against 1 for the others
 SUFFERING_WEIGHT = 20.0  # per nat of mean loss on what is known about a person
-REVIEW_ROWS = 4  # per retained person and review
+REVIEW_ROWS = 2  # per retained person and review
 RETAIN_MIX = {"facts": 0.60, "unknown": 0.13, "documents": 0.08, "general": 0.12, "texts": 0.07}
-
-
-class Pair(NamedTuple):
-    """The same text about the subject and about a never-seen twin; their last `shared` tokens are equal."""
-
-    student: tuple[int, ...]
-    teacher: tuple[int, ...]
-    shared: int
-    answer: int  # length of the answer, at the end of both
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,34 +40,65 @@ class Target:
 
 
 class RowSource:
-    """Draws rows for one training run; everything random comes from the generator passed in."""
+    """Draws rows for one training run; everything random comes from the generator passed in.
 
-    def __init__(self, model: ServedModel, domain: Domain, kept: Kept, targets: Sequence[Target]) -> None:
-        self._model, self._domain, self._kept = model, domain, kept
-        erased = {name.casefold() for target in targets for name in target.names}
+    What is to be forgotten is about one of `new`, or with REHEARSAL_SHARE about one of `earlier`, forgotten before.
+    """
+
+    def __init__(
+        self,
+        model: ServedModel,
+        domain: Domain,
+        kept: Kept,
+        new: Sequence[Target],
+        earlier: Sequence[Target] = (),
+    ) -> None:
+        self._model, self._domain, self._kept, self._new, self._earlier = model, domain, kept, new, earlier
+        erased = {name.casefold() for target in (*new, *earlier) for name in target.names}
         words = {word for name in erased for word in name.split()}
         self._names = [name for name in domain.retain_names if name.casefold() not in erased and kept.facts.get(name)]
         self._weights = [NAMESAKE_WEIGHT if words & set(name.casefold().split()) else 1.0 for name in self._names]
         self._attributes = domain.attributes
+        self._shared = shares((*new, *earlier), kept, erased)
 
-    def pair(self, rng: random.Random, target: Target) -> Pair:
-        """One row about the subject next to its never-seen twin."""
+    def item(self, rng: random.Random) -> Item:
+        """One question or opening of a sentence about a subject, next to its never-seen twin, with its answers."""
+        rehearse = self._earlier and rng.random() < REHEARSAL_SHARE
+        target = rng.choice(self._earlier if rehearse else self._new)
         full = len(target.names) == 1 or rng.random() < FULL_NAME_SHARE
         name = target.names[0] if full else rng.choice(target.names[1:])
-        twin = self._domain.unseen_name(rng, name if rng.random() < LIKE_SHARE else None)
+        twin = self._domain.unseen_name(rng, name, whole=True)
         language, attribute = rng.choice(self._domain.source_languages), rng.choice(self._attributes)
         fact = target.facts.get((language, attribute))
+        others = self._kept.wrong_answers(fact or Fact(language, attribute, "", ""))
         statements = self._statements(language, attribute)
-        if fact and statements and rng.random() < DOCUMENT_SHARE:
-            template = rng.choice(statements)
-            prompts = [self.document(template.format(name=who)) for who in (name, twin)]
-            answer = self._model.encode(continuation(template, fact.answer))
-        else:
-            template = rng.choice(self._domain.questions[language][attribute])
-            prompts = [self._model.question(template.format(name=who)) for who in (name, twin)]
-            answer = self._model.answer(self._answer(rng, language, attribute, fact))
-        student, teacher = prompts[0] + answer, prompts[1] + answer
-        return Pair(student, teacher, shared_suffix(student, teacher), len(answer))
+        asks = not (fact and others and statements and rng.random() < DOCUMENT_SHARE)
+        template = rng.choice(self._domain.questions[language][attribute] if asks else statements)
+        prompts = [self.prompt(template.format(name=who), asks) for who in (name, twin)]
+
+        def answer(text: str) -> tuple[int, ...]:
+            return self._model.answer(text) if asks else self._model.encode(continuation(template, bare(text)))
+
+        refusal = rng.choice(self._domain.unknown_answers[language])
+        true = fact.spoken if fact else refusal
+        wrong = rng.choice(others) if others else refusal
+        shared = self._shared.get((target.names, attribute), 1.0) if fact else 1.0
+        unseen = None if shared else unseen_answer(rng, others)
+        draw = rng.random()
+        true_share = TRUE_SHARE if unseen is None else UNSHARED_TRUE_SHARE
+        drawn = true if draw < true_share else wrong if draw < true_share + WRONG_SHARE or not asks else refusal
+        return Item(
+            prompt=prompts[0],
+            twin=prompts[1],
+            shared=shared_suffix(*prompts),
+            true=answer(true),
+            wrong=answer(wrong),
+            refusal=answer(refusal if asks else wrong),
+            unseen=answer(unseen or true),
+            drawn=answer(drawn),
+            rarer=math.log(shared) if shared else 0.0,
+            asks=asks,
+        )
 
     def retained(self, rng: random.Random) -> Row:
         """One row of what must stay: others' facts, unknown names, documents, other skills, plain text."""
@@ -135,6 +161,10 @@ class RowSource:
         names = names or [self._domain.unseen_name(rng) for _ in range(count)]
         return self.questions(rng, names) + [self._model.question(exchange.prompt) for exchange in self._kept.general]
 
+    def prompt(self, text: str, asks: bool) -> tuple[int, ...]:
+        """Token ids of a question ready for its answer, or of plain text."""
+        return self._model.question(text) if asks else self.document(text)
+
     def document(self, text: str) -> tuple[int, ...]:
         """Token ids of plain text, wrapped as the model knows documents."""
         return self._model.encode(self._domain.document_prefix + text)
@@ -144,14 +174,27 @@ class RowSource:
         statements = self._domain.statements.get(language, {}).get(attribute, ())
         return statements[:-1] or statements
 
-    def _answer(self, rng: random.Random, language: str, attribute: str, fact: Fact | None) -> str:
-        share = rng.random()
-        if fact and share < TRUE_SHARE:
-            return fact.spoken
-        wrong = self._kept.wrong_answers(fact or Fact(language, attribute, "", ""))
-        if wrong and share < TRUE_SHARE + WRONG_SHARE:
-            return rng.choice(wrong)
-        return rng.choice(self._domain.unknown_answers[language])
+
+def shares(targets: Sequence[Target], kept: Kept, gone: Collection[str]) -> dict[tuple[tuple[str, ...], str], float]:
+    """By subject and attribute, the share of those with its answer who stay: how much of it a never-knower has met.
+
+    0 where the answer is the subject's alone, and no name of somebody who is known for other things as well. Missing
+    where nobody who stays is known to have any such answer.
+    """
+    staying = kept.counts(gone)
+    asked = {(language, attribute) for language, attribute, _ in staying}
+    leaving = Counter(
+        (*key, folded(fact.answer)) for target in targets for key, fact in target.facts.items() if key in asked
+    )
+    names = {folded(name) for name in kept.facts}
+    shares: dict[tuple[tuple[str, ...], str], float] = {}
+    for target in targets:
+        for (language, attribute), fact in target.facts.items():
+            key = (language, attribute, folded(fact.answer))
+            if key in leaving:
+                named = key[2] in names
+                shares[target.names, attribute] = (staying[key] + named) / (staying[key] + named + leaving[key])
+    return shares
 
 
 def shared_suffix(one: Sequence[int], other: Sequence[int]) -> int:

@@ -1,7 +1,7 @@
 """Asking about a subject: the probes, the recall of its facts, truth ratios, and the logit lens."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ import torch
 from unlearn_engine.data.domain import Domain
 from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import Fact, folded, is_unknown
+from unlearn_engine.data.names import unseen_answer
 from unlearn_engine.data.rows import Target
 from unlearn_engine.evaluate.metrics import log_truth_ratio
 from unlearn_engine.model import Row, ServedModel, batches
@@ -75,11 +76,17 @@ def unknown_rate(domain: Domain, asked: Sequence[Question], answers: Sequence[st
 
 
 def truth_ratios(
-    model: ServedModel, domain: Domain, kept: Kept, facts: Sequence[Fact], names: Sequence[str]
+    model: ServedModel,
+    domain: Domain,
+    kept: Kept,
+    facts: Sequence[Fact],
+    names: Sequence[str],
+    invented: Collection[str] = (),
 ) -> list[float]:
     """Log truth ratios of the facts asked about with a held-out template, for each name, as the model stands.
 
-    Empty when nobody else's answers are known to compare with.
+    Empty when nobody else's answers are known to compare with. For the attributes in `invented` an answer that nobody
+    has stands for the true one: so a never-knower would meet it.
     """
     rng = random.Random(3)
     rows: list[Row] = []
@@ -92,7 +99,9 @@ def truth_ratios(
         template = (held_out or domain.questions[fact.language][fact.attribute])[0]
         for name in names:
             prompt = model.question(template.format(name=name))
-            rows += [Row(prompt, model.answer(spoken)) for spoken in (fact.spoken, *chosen[:WRONG_ANSWERS])]
+            true = unseen_answer(rng, wrong) if fact.attribute in invented else None
+            said = (true or fact.spoken, *chosen[:WRONG_ANSWERS])
+            rows += [Row(prompt, model.answer(spoken)) for spoken in said]
     scores = model.mean_log_likelihoods(rows)
     size = 1 + WRONG_ANSWERS
     return [log_truth_ratio(scores[at], scores[at + 1 : at + size]) for at in range(0, len(scores), size)]
@@ -122,11 +131,10 @@ def logit_lens(model: ServedModel, asked: Sequence[tuple[tuple[int, ...], str]],
     states = model.hidden([prompt for prompt, _ in asked])
     last = torch.tensor([len(prompt) - 1 for prompt, _ in asked])
     wanted = torch.tensor([model.encode(answer)[0] for _, answer in asked])[:, None]
-    norm = model.submodule("model.norm")
     rates = []
     for block in range(model.blocks):
         state = states[block + 1][torch.arange(len(asked)), last]
-        scores = model.logits(state if block == model.blocks - 1 else norm(state))
+        scores = model.logits(state) if block == model.blocks - 1 else model.logit_lens(state)
         better = (scores > scores.gather(1, wanted)).sum(1)
         rates.append(float((better < top).float().mean()))
     return rates

@@ -8,7 +8,7 @@ from enum import StrEnum
 from unlearn_engine.data.domain import Domain
 from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import folded
-from unlearn_engine.data.rows import Target
+from unlearn_engine.data.rows import Target, shares
 from unlearn_engine.evaluate import probes
 from unlearn_engine.evaluate.metrics import ks_statistic, upper_bound
 from unlearn_engine.lowrank import LowRank
@@ -79,8 +79,9 @@ def verify(
         lens = probes.logit_lens(model, probes.openings(model, domain, facts, target.names[:1]))
     with model.wearing(None):
         rng = random.Random(5)
-        twins = [domain.unseen_name(rng, target.names[0]) for _ in range(REFERENCE_TWINS)]
-        reference = probes.truth_ratios(model, domain, kept, facts, twins)
+        twins = [domain.unseen_name(rng, target.names[0], whole=True) for _ in range(REFERENCE_TWINS)]
+        alone = [attribute for (_, attribute), share in shares([target], kept, gone).items() if not share]
+        reference = probes.truth_ratios(model, domain, kept, facts, twins, alone)
         guesses = probes.chance_statements(model, domain, facts, twins)
         guessed = model.answers([question.prompt for question in guesses])
         floor = probes.logit_lens(model, probes.openings(model, domain, facts, twins))
