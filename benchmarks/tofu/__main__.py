@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.write(sorted(found, key=lambda row: order.index(row["method"])), options.split)
     elif not options.json:
         for row in result:
-            print({key: value for key, value in row.items() if "log_ratios" not in key})
+            print({key: value for key, value in row.items() if not isinstance(value, list)})
 
 
 def read(file: Path) -> dict[str, Any]:

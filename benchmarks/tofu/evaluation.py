@@ -63,12 +63,12 @@ def scores(model: ServedModel, asked: Sequence[Question]) -> Scores:
 
 def measured(name: str, found: Scores) -> Columns:
     """The three numbers of a set."""
-    if name in ("forget", "retain"):
+    if name.startswith(("forget", "retain")):
         probabilities = [probability(score) for score in found.answers]
     else:
         choices = zip(found.answers, found.falsehoods, strict=True)
         probabilities = [choice_probability(score, others) for score, others in choices]
-    truth = forgotten_truth if name == "forget" else retained_truth
+    truth = forgotten_truth if name.startswith("forget") else retained_truth
     return {
         f"{name}_probability": fmean(probabilities),
         f"{name}_rouge": fmean(found.rouge),
@@ -76,9 +76,18 @@ def measured(name: str, found: Scores) -> Columns:
     }
 
 
-def evaluate(
-    model: ServedModel, tofu: Tofu, retain_only: Mapping[str, Sequence[float]] | None, progress: Progress
-) -> Columns:
+def compared(name: str, found: Columns, retain_only: Mapping[str, Any]) -> Columns:
+    """D and forget quality of a forget set, and both with the geometric mean of false answers (the authors' code)."""
+    suffix = name.removeprefix("forget")
+    columns: Columns = {}
+    for kind in ("", "_geometric"):
+        ratios = f"log_ratios{kind}{suffix}"
+        distance, quality = forget_quality(found[ratios], retain_only[ratios])
+        columns |= {f"ks_d{kind}{suffix}": distance, f"forget_quality{kind}{suffix}": quality}
+    return columns
+
+
+def evaluate(model: ServedModel, tofu: Tofu, retain_only: Mapping[str, Any] | None, progress: Progress) -> Columns:
     """All columns of a model as it stands; `retain_only` are the columns of that model (None: this is it)."""
     columns: Columns = {}
     exams = tofu.exams()
@@ -86,13 +95,12 @@ def evaluate(
         progress(done / len(exams))
         found = scores(model, asked)
         columns |= measured(name, found)
-        if name == "forget":
-            columns["log_ratios"], columns["geometric_log_ratios"] = found.log_ratios, found.geometric_log_ratios
+        if name.startswith("forget"):
+            suffix = name.removeprefix("forget")
+            columns[f"log_ratios{suffix}"] = found.log_ratios
+            columns[f"log_ratios_geometric{suffix}"] = found.geometric_log_ratios
+            columns |= compared(name, columns, retain_only or columns)
     columns["model_utility"] = model_utility(
         [columns[f"{name}_{measure}"] for name in UTILITY_SETS for measure in ("probability", "rouge", "truth_ratio")]
     )
-    reference = retain_only or columns
-    for key, suffix in (("log_ratios", ""), ("geometric_log_ratios", "_geometric")):
-        distance, quality = forget_quality(columns[key], reference[key])
-        columns[f"ks_d{suffix}"], columns[f"forget_quality{suffix}"] = distance, quality
     return columns

@@ -1,5 +1,6 @@
 """The rows as a Markdown table in docs/erasure.md."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from unlearn_engine.demo.measure import write_table
 
 Row = Mapping[str, Any]
 
+MEASURES = ("probability", "rouge", "truth_ratio")
+
 TABLE: Mapping[str, Sequence[str]] = {
     "forget quality: p": ("forget_quality",),
     "D": ("ks_d",),
@@ -16,9 +19,9 @@ TABLE: Mapping[str, Sequence[str]] = {
     "forget: probability": ("forget_probability",),
     "ROUGE": ("forget_rouge",),
     "truth ratio": ("forget_truth_ratio",),
-    "retain: probability / ROUGE / truth ratio": ("retain_probability", "retain_rouge", "retain_truth_ratio"),
-    "real authors": ("real_authors_probability", "real_authors_rouge", "real_authors_truth_ratio"),
-    "world facts": ("world_facts_probability", "world_facts_rouge", "world_facts_truth_ratio"),
+    "retain: probability / ROUGE / truth ratio": tuple(f"retain_{measure}" for measure in MEASURES),
+    "real authors": tuple(f"real_authors_{measure}" for measure in MEASURES),
+    "world facts": tuple(f"world_facts_{measure}" for measure in MEASURES),
     "s": ("seconds",),
 }
 """Heading -> the keys that stand below it."""
@@ -33,10 +36,18 @@ def write(rows: Sequence[Row], split: str, documentation: Path = DOCUMENTATION) 
 
 
 def table(rows: Sequence[Row]) -> str:
-    """One line per row."""
-    lines = [["method", *TABLE], ["---"] * (len(TABLE) + 1)]
+    """One line per row; a column for the forget set in each other language that the rows have."""
+    languages = [key.removeprefix("forget_quality_") for key in rows[0] if re.fullmatch("forget_quality_[a-z]{2}", key)]
+    columns = dict(TABLE)
+    for language in languages:
+        columns[f"{language}: p / D / probability / ROUGE / truth ratio"] = (
+            f"forget_quality_{language}",
+            f"ks_d_{language}",
+            *(f"forget_{language}_{measure}" for measure in MEASURES),
+        )
+    lines = [["method", *columns], ["---"] * (len(columns) + 1)]
     lines += [
-        [row["method"], *(" / ".join(_number(key, row) for key in keys) for keys in TABLE.values())] for row in rows
+        [row["method"], *(" / ".join(_number(key, row) for key in keys) for keys in columns.values())] for row in rows
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -45,6 +56,6 @@ def _number(key: str, row: Row) -> str:
     value = float(row[key])
     if key == "seconds":
         return f"{value:.0f}" if value else "-"
-    if key == "forget_quality":
+    if key.startswith("forget_quality"):
         return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}" if value > 1e-99 else "< 1e-99"
     return f"{value:.3f}"

@@ -74,15 +74,17 @@ def test_forget_quality_is_one_for_the_retain_only_model_and_tiny_for_one_that_k
 
 def test_a_set_is_measured_by_what_the_paper_takes_for_it() -> None:
     scores = Scores(
-        answers=[math.log(0.8)],
+        answers=[math.log(0.6)],
         truths=[math.log(0.4)],
         falsehoods=[[math.log(0.1), math.log(0.1)]],
-        rouge=[0.6],
+        rouge=[0.7],
     )
     assert measured("forget", scores) == pytest.approx(
-        {"forget_probability": 0.8, "forget_rouge": 0.6, "forget_truth_ratio": 0.25}
+        {"forget_probability": 0.6, "forget_rouge": 0.7, "forget_truth_ratio": 0.25}
     )
     assert measured("retain", scores) == pytest.approx(
-        {"retain_probability": 0.8, "retain_rouge": 0.6, "retain_truth_ratio": 0.75}
+        {"retain_probability": 0.6, "retain_rouge": 0.7, "retain_truth_ratio": 0.75}
     )
-    assert measured("world_facts", scores)["world_facts_probability"] == pytest.approx(0.8)
+    assert measured("forget_fr", scores)["forget_fr_probability"] == pytest.approx(0.6)
+    assert measured("forget_fr", scores)["forget_fr_truth_ratio"] == pytest.approx(0.25)
+    assert measured("world_facts", scores)["world_facts_probability"] == pytest.approx(0.6 / (0.6 + 0.1 + 0.1))
