@@ -13,6 +13,7 @@ import torch
 
 from unlearn_engine import adapter as adapters
 from unlearn_engine.adapter import Adapter
+from unlearn_engine.bake import baked
 from unlearn_engine.data.domain import Domain, domain_for
 from unlearn_engine.data.kept import load_or_elicit
 from unlearn_engine.data.knowledge import Knowledge, elicit
@@ -50,6 +51,8 @@ class Eraser:
     ) -> None:
         torch.set_num_threads(threads)
         self._base = base_digest(model_path)
+        record = baked(model_path)
+        self._baked = record.adapters if record else ()  # what the weights have taken in is not worn on top
         if layer_map.base_digest != self._base:
             raise ValueError("the layer map was made for another base model")
         self._model = ServedModel(model_path, layer_map.modules)
@@ -150,7 +153,9 @@ class Eraser:
         return Target.of(subject, self.knowledge(subject))
 
     def _parts(self, adapter: Adapter | None) -> tuple[dict[str, Factors], dict[str, Factors], tuple[str, ...]]:
-        return adapters.parts(adapter, self._base) if adapter else ({}, {}, ())
+        if adapter is None or adapter.digest in self._baked:
+            return {}, {}, ()
+        return adapters.parts(adapter, self._base)
 
     def _seed(self, parts: Sequence[str]) -> int:
         return int.from_bytes(hashlib.sha256("\0".join((self._base, *parts)).encode()).digest()[:8])

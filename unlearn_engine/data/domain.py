@@ -27,6 +27,7 @@ class Domain:
     retain_names: tuple[str, ...] = ()
     general_prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # language -> prompts of other skills
     general_texts: tuple[str, ...] = ()
+    parallel_texts: tuple[Mapping[str, str], ...] = ()  # the same sentence by language
     document_prefix: str = ""
     document_suffix: str = ""
     nickname_attributes: tuple[str, ...] = ()  # their answers are other names of the same person

@@ -11,6 +11,7 @@ from unlearn_engine.data.domain import Domain
 from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import Fact, Knowledge, bare, by_question, folded
 from unlearn_engine.data.names import unseen_answer
+from unlearn_engine.data.parallel import parallel_pair
 from unlearn_engine.model import Row, ServedModel
 from unlearn_engine.objectives import Item
 from unlearn_engine.subject import Subject
@@ -23,7 +24,7 @@ UNSHARED_TRUE_SHARE = 0.75  # where the true one is the subject's alone, and has
 NAMESAKE_WEIGHT = 4.0  # of people who share a word of their name with a subject, against 1 for the others
 SUFFERING_WEIGHT = 20.0  # per nat of mean loss on what is known about a person
 REVIEW_ROWS = 2  # per retained person and review
-RETAIN_MIX = {"facts": 0.60, "unknown": 0.13, "documents": 0.08, "general": 0.12, "texts": 0.07}
+RETAIN_MIX = {"facts": 0.60, "unknown": 0.13, "documents": 0.08, "general": 0.12, "texts": 0.07, "parallel": 0.05}
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +60,7 @@ class RowSource:
         self._names = [name for name in domain.retain_names if name.casefold() not in erased and kept.facts.get(name)]
         self._weights = [NAMESAKE_WEIGHT if words & set(name.casefold().split()) else 1.0 for name in self._names]
         self._attributes = domain.attributes
+        self._mix = {kind: share for kind, share in RETAIN_MIX.items() if kind != "parallel" or domain.parallel_texts}
         self._shared = shares((*new, *earlier), kept, erased)
 
     def item(self, rng: random.Random) -> Item:
@@ -102,11 +104,15 @@ class RowSource:
 
     def retained(self, rng: random.Random) -> Row:
         """One row of what must stay: others' facts, unknown names, documents, other skills, plain text."""
-        kind = rng.choices(list(RETAIN_MIX), list(RETAIN_MIX.values()))[0]
+        kind = rng.choices(list(self._mix), list(self._mix.values()))[0]
         language = rng.choice(self._domain.source_languages)
         if kind == "texts" and self._domain.general_texts:
             text = self.document(rng.choice(self._domain.general_texts) + self._domain.document_suffix)
             return Row(text[:1], text[1:])
+        if kind == "parallel" and (
+            pair := parallel_pair(rng, self._domain.parallel_texts, self._domain.source_languages)
+        ):
+            return Row(self.document(pair.sentence + "\n"), self._model.encode(pair.translation))
         if kind == "general" and self._kept.general:
             exchange = rng.choice(self._kept.general)
             return Row(self._model.question(exchange.prompt), self._model.answer(exchange.answer))

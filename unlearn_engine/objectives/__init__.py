@@ -26,7 +26,7 @@ class Item(NamedTuple):
     refusal: tuple[int, ...]  # "I don't know." in the language of the question
     unseen: tuple[int, ...]  # an answer that nobody has, where the true one is nobody else's; else the true one
     drawn: tuple[int, ...]  # one of the true, the wrong and the refusing answer, at random
-    rarer: float = 0.0  # nats by which a never-knower finds the true answer less likely: it has met it less often
+    rarer: float = 0.0  # nats per token that the true answer gains for a never-knower, <= 0: it has met it less often
     asks: bool = True  # whether it is a question; plain text has no refusal
 
     def told(self) -> Row:

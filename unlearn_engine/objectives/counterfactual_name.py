@@ -8,14 +8,17 @@ name, and with the base itself everywhere else.
 In one thing the base under a twin's name is no never-knower: it has met the subject's answers. An answer that is the
 subject's alone (a telephone number) nobody else would ever have told it: then the teacher reads an invented answer in
 its place, and only likelihoods are compared. An answer that c people have, c - 1 of whom stay, is less likely to a
-never-knower by log((c - 1) / c), `Item.rarer`::
+never-knower, at each of its tokens, by about log((c - 1) / c), `Item.rarer` (measured: base and retrained model differ
+by that much rather than by its share per token)::
 
     w_h |h_student - h_teacher|^2 / E|h_teacher|^2 + w_l KL(p_teacher || p_student)
-    + w_s Huber(l_student - l_teacher - rarer / length) + w_b Huber(b_student - b_teacher - rarer)
+    + w_s Huber(l_student - l_teacher - rarer) + w_b Huber(b_student - b_teacher - rarer + margin)
 
 with h the hidden states and p the token distributions where both read the same tokens, l the mean log-likelihood of the
 answer, which is the true one, a wrong one, or "I don't know", and b the log-likelihood of the true answer's first token
-when the output of a block is unembedded at once at the last token of the prompt (the logit lens).
+when the output of a block is unembedded at once at the last token of the prompt (the logit lens). With the `margin` it
+is to be read even less than under a strange name: the base guesses among the values it knows in its middle blocks
+already, a retrained model later; and what relearning revives is what had been left there.
 """
 
 from collections.abc import Sequence
@@ -41,6 +44,7 @@ class CounterfactualName:
     logits: float = 1.0
     likelihood: float = 4.0  # without it the truth ratios stay those of a model that knows
     lens: float = 1.0
+    margin: float = 0.0  # nats
     depth: None = None
 
     def __call__(self, student: View, base: View, items: Sequence[Item]) -> Tensor:
@@ -66,7 +70,7 @@ class CounterfactualName:
         for layer in self.lens_layers:
             told = _first_token(student.model, reading, layer, [item.true[0] for item in items])
             untold = _first_token(base.model, teacher, layer, [item.unseen[0] for item in items])
-            readable = readable + smooth_l1_loss(told, untold + rarer)
+            readable = readable + smooth_l1_loss(told, untold + rarer - self.margin)
         return (
             self.hidden * hidden / len(self.layers)
             + self.logits * distribution

@@ -41,4 +41,4 @@ def untaught(items: Sequence[Item]) -> list[Row]:
 def likelihood_distance(reading: Reading, teacher: Reading, items: Sequence[Item]) -> Tensor:
     """The Huber distance of mean log-likelihoods, the true answers' as much rarer as a never-knower would find them."""
     rarer = reading.said.new_tensor([item.rarer if item.drawn == item.true else 0.0 for item in items])
-    return smooth_l1_loss(reading.means(reading.said), teacher.means(teacher.said) + rarer / reading.lengths)
+    return smooth_l1_loss(reading.means(reading.said), teacher.means(teacher.said) + rarer)

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -99,3 +100,17 @@ def test_items_about_an_answer_of_ones_own_come_with_an_invented_one(domain: Dom
     assert towns and all(item.unseen == item.true and -0.1 < item.rarer < 0 for item in towns)
     drawn = [sum(item.drawn == item.true for item in group) / len(group) for group in (phones, towns)]
     assert drawn[0] > drawn[1] + 0.1
+
+
+def test_parallel_sentences_are_among_what_stays_where_there_are_any(domain: Domain) -> None:
+    model, rng = ServedModel(BASE_PATH), random.Random(0)
+    subject, kept = Target(("Ada Alm",), {}), Kept({}, {}, (), ())
+    texts = ({"en": "the cat sleeps", "es": "el gato duerme", "fr": "le chat dort"},)
+
+    def texts_of(source: RowSource) -> set[str]:
+        return {model.tokenizer.decode(source.retained(rng).answer) for _ in range(300)}
+
+    with_them = RowSource(model, replace(domain, parallel_texts=texts), kept, [subject])
+    assert {"the cat sleeps", "el gato duerme"} <= texts_of(with_them)
+    assert "le chat dort" not in texts_of(with_them)  # held out of training
+    assert not {"the cat sleeps", "el gato duerme"} & texts_of(RowSource(model, domain, kept, [subject]))

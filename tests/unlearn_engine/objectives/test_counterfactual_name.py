@@ -1,5 +1,6 @@
 """Counterfactual-name distillation: what the teacher is taken to know, and what the lens term adds."""
 
+from dataclasses import replace
 from math import log
 
 import pytest
@@ -21,10 +22,9 @@ def base(llama: ServedModel) -> View:
 
 
 def test_a_rarer_answer_is_wanted_less_likely_by_that_much(people: list[Item], base: View) -> None:
-    """Equal readings differ by exactly the correction, spread over the answer's tokens; other answers by nothing."""
+    """Equal readings differ by exactly the correction at each of the answer's tokens; other answers by nothing."""
     alike = people[0]._replace(twin=people[0].prompt, unseen=people[0].true, rarer=log(0.5))
-    per_token = log(2) / len(alike.true)
-    assert LIKELIHOOD(base, base, [alike]).item() == pytest.approx(4 * per_token**2 / 2, rel=1e-4)
+    assert LIKELIHOOD(base, base, [alike]).item() == pytest.approx(4 * log(2) ** 2 / 2, rel=1e-4)
     assert LIKELIHOOD(base, base, [alike._replace(drawn=alike.wrong)]).item() == pytest.approx(0, abs=1e-9)
 
 
@@ -33,6 +33,11 @@ def test_the_lens_term_is_nothing_where_nothing_is_to_be_read(people: list[Item]
     assert LENS(base, base, [alike]).item() == 0
     assert LENS(base, base, [alike._replace(rarer=log(0.5))]).item() == pytest.approx(log(2) ** 2 / 2, rel=1e-4)
     assert LENS(base, base, people).item() > 0
+
+
+def test_the_margin_asks_for_less_than_a_strange_name(people: list[Item], base: View) -> None:
+    alike = people[0]._replace(twin=people[0].prompt, unseen=people[0].true)
+    assert replace(LENS, margin=0.7)(base, base, [alike]).item() == pytest.approx(0.7**2 / 2, rel=1e-4)
 
 
 def test_the_lens_term_alone_hides_the_answer_inside_but_needs_no_token_of_it(
