@@ -25,6 +25,6 @@ def specific(skill: Tensor, rest: Tensor, share: float = 0.005) -> Tensor:
 
 def prune(module: str, weight: Tensor, neurons: Tensor) -> dict[str, Factors]:
     """The change after which these inputs of `weight` [out_features, in_features] count for nothing."""
-    down = torch.zeros(len(neurons), weight.shape[1], dtype=weight.dtype)
-    down[torch.arange(len(neurons)), neurons] = 1.0
+    down = weight.new_zeros(len(neurons), weight.shape[1])
+    down[torch.arange(len(neurons), device=neurons.device), neurons] = 1.0
     return {module: Factors(down, -weight.detach()[:, neurons].clone())}

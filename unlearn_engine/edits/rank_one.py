@@ -25,7 +25,7 @@ def second_moment(keys: Tensor, ridge: float = RIDGE) -> Tensor:
     """C = mean of k kᵀ over `keys` [n, in_features] plus the ridge; [in_features, in_features] in fp64."""
     keys = keys.double()
     moment = keys.T @ keys / len(keys)
-    return moment + ridge * moment.diagonal().mean() * torch.eye(len(moment), dtype=moment.dtype)
+    return moment + ridge * moment.diagonal().mean() * torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
 
 
 def solve(keys: Tensor, moves: Tensor, moment: Tensor) -> Factors:

@@ -45,7 +45,7 @@ def noise(generator: torch.Generator) -> Value:
     """To a state of the same norm in a random direction."""
 
     def move(_: Mentions, state: Tensor) -> Tensor:
-        direction: Tensor = normalize(torch.randn(state.shape, generator=generator), dim=0)
+        direction: Tensor = normalize(torch.randn(state.shape, generator=generator).to(state), dim=0)
         moved: Tensor = direction * state.norm() - state
         return moved
 

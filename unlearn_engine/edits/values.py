@@ -49,16 +49,18 @@ def refusing(
     whole = [mention.prompt + refusal for mention, refusal in zip(mentions, refusals, strict=True)]
     rows = [Row(mention.prompt, refusal) for mention, refusal in zip(mentions, refusals, strict=True)]
     at = torch.arange(len(rows)), torch.tensor([mention.last for mention in mentions])
-    owner = torch.tensor(owners)
+    device = model.device
+    owner = torch.tensor(owners, device=device)
     with torch.no_grad():
         below = model.hidden(whole, depth=block + 1)[-1].float()
         before = model.logits(model.hidden(whole, first=block + 1, inputs=below)[-1][at]).log_softmax(-1)
-    count = torch.zeros(max(owners) + 1).index_add(0, owner, torch.ones(len(rows)))
-    states = torch.zeros(len(count), below.shape[-1]).index_add(0, owner, below[at]) / count[:, None]
+    count = owner.bincount().float()
+    states = below.new_zeros(len(count), below.shape[-1]).index_add(0, owner, below[at]) / count[:, None]
     norms, scale = states.norm(dim=1, keepdim=True), states.square().mean(dim=1, keepdim=True).sqrt()
     answering = places(whole, [len(row.answer) for row in rows], before=1)
-    said = torch.tensor([token for row in rows for token in row.answer])
-    lengths = torch.tensor([len(row.answer) for row in rows])
+    answers = answering[0].to(device)
+    said = torch.tensor([token for row in rows for token in row.answer], device=device)
+    lengths = torch.tensor([len(row.answer) for row in rows], device=device)
 
     steps = torch.zeros_like(states, requires_grad=True)  # in units of `scale`
     optimizer = torch.optim.Adam([steps], lr=settings.learning_rate)
@@ -68,10 +70,10 @@ def refusing(
         moved = below.index_put(at, below[at] + moves[owner])
         last = model.hidden(whole, first=block + 1, inputs=moved)[-1]
         unlikely = cross_entropy(model.logits(last[answering]), said, reduction="none")
-        refused = torch.zeros(len(rows)).index_add(0, answering[0], unlikely) / lengths
+        refused = unlikely.new_zeros(len(rows)).index_add(0, answers, unlikely) / lengths
         after = model.logits(last[at]).log_softmax(-1)
         drift = kl_div(after, before, log_target=True, reduction="none").sum(-1)
-        of_rows = torch.zeros(len(count)).index_add(0, owner, refused + settings.kl * drift) / count
+        of_rows = refused.new_zeros(len(count)).index_add(0, owner, refused + settings.kl * drift) / count
         loss = (of_rows + settings.norm * (moves.norm(dim=1) / norms[:, 0]).square()).sum()
         losses.append(float(loss.detach()))
         optimizer.zero_grad()

@@ -51,7 +51,7 @@ class Whitener:
         kept = kept.double()
         moment = kept.T @ kept / len(kept)
         scale = moment.diagonal().mean()
-        identity = torch.eye(len(moment), dtype=moment.dtype)
+        identity = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
         protected = moment[:, :0]
         if protection.threshold is not None:
             energies, directions = torch.linalg.eigh(moment)
@@ -130,7 +130,7 @@ class Redirections:
     @staticmethod
     def _system(keys: Tensor, rows: Tensor) -> Tensor:
         """(I + A P K)ᵀ; symmetric up to rounding, as A P K = (P K)ᵀ M⁻¹ P K."""
-        return torch.eye(len(keys), dtype=keys.dtype) + keys @ rows.T
+        return torch.eye(len(keys), dtype=keys.dtype, device=keys.device) + keys @ rows.T
 
 
 def _off(keys: Tensor, directions: Tensor) -> Tensor:

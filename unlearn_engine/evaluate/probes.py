@@ -130,7 +130,7 @@ def logit_lens(model: ServedModel, asked: Sequence[tuple[tuple[int, ...], str]],
         return [0.0] * model.blocks
     states = model.hidden([prompt for prompt, _ in asked])
     last = torch.tensor([len(prompt) - 1 for prompt, _ in asked])
-    wanted = torch.tensor([model.encode(answer)[0] for _, answer in asked])[:, None]
+    wanted = torch.tensor([model.encode(answer)[0] for _, answer in asked], device=model.device)[:, None]
     rates = []
     for block in range(model.blocks):
         state = states[block + 1][torch.arange(len(asked)), last]
@@ -152,7 +152,7 @@ def hits(model: ServedModel, rows: Sequence[Row]) -> list[list[bool]]:
         last = model.hidden([row.prompt + row.answer for row in part])[-1]
         owner = [place for place, row in enumerate(part) for _ in row.answer]
         before = [len(row.prompt) - 1 + step for row in part for step in range(len(row.answer))]
-        said = torch.tensor([token for row in part for token in row.answer])
+        said = torch.tensor([token for row in part for token in row.answer], device=model.device)
         right = model.logits(last[owner, before]).argmax(-1) == said
         for place, hit in zip(owner, right.tolist(), strict=True):
             found[batch[place]].append(hit)

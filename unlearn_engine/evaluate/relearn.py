@@ -78,6 +78,5 @@ def _answer_loss(model: ServedModel, rows: Sequence[Row]) -> torch.Tensor:
     last = model.hidden([row.prompt + row.answer for row in rows])[-1]
     owner = [place for place, row in enumerate(rows) for _ in row.answer]
     before = [len(row.prompt) - 1 + step for row in rows for step in range(len(row.answer))]
-    return cross_entropy(
-        model.logits(last[owner, before]), torch.tensor([token for row in rows for token in row.answer])
-    )
+    said = torch.tensor([token for row in rows for token in row.answer], device=model.device)
+    return cross_entropy(model.logits(last[owner, before]), said)

@@ -37,7 +37,7 @@ class SampleWeights:
         """Weights [examples] from per-example gradients [examples, parameters] and the outer one [parameters]."""
         examples, target = normalize(gradients.double(), dim=1), normalize(outer.double(), dim=0)
         chosen = matching_pursuit(examples, target, self.picks)
-        weights = torch.zeros(len(examples), dtype=torch.float64)
+        weights = examples.new_zeros(len(examples))
         if not chosen:
             return weights + 1 / len(examples)
         weights[chosen] = exponentiated_gradient(examples[chosen], target, self.steps, self.step_size)
@@ -47,7 +47,7 @@ class SampleWeights:
 def matching_pursuit(examples: Tensor, target: Tensor, picks: int) -> list[int]:
     """Indexes of the helpful unit gradients that explain the target best, greedily, equal ones together."""
     helpful = examples @ target > HELPS
-    residual, chosen = target, torch.zeros(len(examples), dtype=torch.bool)
+    residual, chosen = target, torch.zeros(len(examples), dtype=torch.bool, device=examples.device)
     for _ in range(picks):
         gains = torch.where(helpful & ~chosen, examples @ residual, -torch.inf)
         if not len(gains) or float(gains.max()) <= HELPS:
@@ -60,7 +60,7 @@ def matching_pursuit(examples: Tensor, target: Tensor, picks: int) -> list[int]:
 
 def exponentiated_gradient(examples: Tensor, target: Tensor, steps: int, step_size: float) -> Tensor:
     """Weights on the simplex that bring the mean example closest to the target, by mirror descent from uniform."""
-    weights = torch.full((len(examples),), 1 / len(examples), dtype=examples.dtype)
+    weights = examples.new_full((len(examples),), 1 / len(examples))
     for _ in range(steps):
         gains = examples @ (target - weights @ examples)
         weights = weights * (step_size * (gains - gains.max())).exp()

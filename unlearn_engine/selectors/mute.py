@@ -101,7 +101,7 @@ def language_separation(states: Tensor) -> float:
         return 0.0
     unit = normalize(states.double(), dim=-1)
     cosines = torch.einsum("aih,bjh->abij", unit, unit)
-    cosines = cosines * (1 - torch.eye(items, dtype=cosines.dtype))
+    cosines = cosines * (1 - torch.eye(items, dtype=cosines.dtype, device=cosines.device))
     same = cosines.diagonal(dim1=0, dim2=1).sum() / (languages * items * (items - 1))
     pairs = languages * (languages - 1) * items * (items - 1)
     other = (cosines.sum() - cosines.diagonal(dim1=0, dim2=1).sum()) / pairs

@@ -79,10 +79,10 @@ def probability(model: ServedModel, told: Sequence[Told]) -> float:
     rows = [entry.row for entry in told]
     whole = [row.prompt + row.answer for row in rows]
     at = places(whole, [len(row.answer) for row in rows], before=1)
-    said = torch.tensor([token for row in rows for token in row.answer])
+    said = torch.tensor([token for row in rows for token in row.answer], device=model.device)
     scores = model.logits(model.hidden(whole)[-1][at]).log_softmax(-1).gather(1, said[:, None])[:, 0]
-    lengths = torch.tensor([len(row.answer) for row in rows])
-    return float((torch.zeros(len(rows)).index_add(0, at[0], scores) / lengths).exp().mean())
+    lengths = torch.tensor([len(row.answer) for row in rows], device=model.device)
+    return float((scores.new_zeros(len(rows)).index_add(0, at[0].to(model.device), scores) / lengths).exp().mean())
 
 
 @contextmanager
