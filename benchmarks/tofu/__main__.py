@@ -11,7 +11,7 @@ interrupted training goes on where it was. One thread throughout.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,32 +22,55 @@ from transformers.utils import logging
 
 from benchmarks.tofu import report
 from benchmarks.tofu.candidates import METHODS, SANITY, Order
-from benchmarks.tofu.data import AUTHORS, AUTHORS_TO_FORGET, Tofu, load
-from benchmarks.tofu.evaluation import evaluate
+from benchmarks.tofu.data import AUTHORS_TO_FORGET, Tofu, load
+from benchmarks.tofu.evaluation import compared, evaluate
 from benchmarks.tofu.train import Recipe, train
 
 BUILD = Path("build/tofu")
+AUTHORS = 100
+
+Row = dict[str, Any]
 
 
-def trained(folder: Path, tofu: Tofu, recipe: Recipe, progress: Progress, *, retain_only: bool) -> None:
-    """Train the model of a folder unless it is there."""
-    if (folder / "model.safetensors").exists():
-        return
-    task = progress.add_task(folder.name, total=recipe.steps)
+@dataclass(frozen=True)
+class Bench:
+    """Models and rows of one split in build/tofu; each is made when it is first asked for."""
 
-    def show(done: int, loss: float) -> None:
-        progress.update(task, completed=done, description=f"{folder.name}: loss {loss:.3f}")
+    tofu: Tofu
+    split: str
+    name: str  # of what the models are taught
+    recipe: Recipe
+    progress: Progress
 
-    train(tofu, folder, recipe, show, retain_only=retain_only)
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1), "utf-8")
+    def model(self, *, retain_only: bool) -> Path:
+        """The folder of a model."""
+        folder = BUILD / (f"without-{self.split}-{self.name}" if retain_only else f"full-{self.name}")
+        if not (folder / "model.safetensors").exists():
+            task = self.progress.add_task("", total=self.recipe.steps)
 
+            def show(done: int, loss: float) -> None:
+                self.progress.update(task, completed=done, description=f"{folder.name}: loss {loss:.3f}")
 
-def measured(order: Order, method: str, retain_only: dict[str, Any] | None) -> dict[str, Any]:
-    """One row: make the candidate, evaluate it."""
-    candidate = {**SANITY, **METHODS}[method](order)
-    with candidate.model.wearing(candidate.change):
-        columns = evaluate(candidate.model, order.tofu, retain_only, partial(order.progress, "evaluation"))
-    return {"method": method, **columns, "seconds": candidate.seconds}
+            train(self.tofu, folder, self.recipe, show, retain_only=retain_only)
+        return folder
+
+    def row(self, method: str, *, again: bool = False) -> Row:
+        """All columns of a method but forget quality."""
+        file = BUILD / f"{self.split}-{self.name}" / f"{method}.json"
+        if again or not file.exists():
+            task = self.progress.add_task("", total=1)
+
+            def show(stage: str, done: float) -> None:
+                self.progress.update(task, description=f"  {method}: {stage}", completed=done)
+
+            candidate = {**SANITY, **METHODS}[method](Order(self.tofu, self.model, show))
+            with candidate.model.wearing(candidate.change):
+                columns = evaluate(candidate.model, self.tofu, partial(show, "evaluation"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({"method": method, **columns, "seconds": candidate.seconds}, indent=1), "utf-8")
+            self.progress.remove_task(task)
+        row: Row = json.loads(file.read_text("utf-8"))
+        return row
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,69 +79,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--train", action="store_true", help="train the full and the retain-only model")
     parser.add_argument("--method", nargs="+", default=[], choices=["all", *SANITY, *METHODS], metavar="NAME")
     parser.add_argument("--split", default="forget05", choices=[*AUTHORS_TO_FORGET])
-    parser.add_argument(
-        "--authors", type=int, default=AUTHORS, help="of the 200, those who are to be forgotten included"
-    )
-    parser.add_argument("--languages", nargs="*", default=["fr"], help="translations taught too: ar fr hi ja ru")
+    parser.add_argument("--authors", type=int, default=AUTHORS, help="of the 200; those to be forgotten are among them")
+    parser.add_argument("--languages", nargs="*", default=(), help="translations that are taught too: ar fr hi ja ru")
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="of training from nothing")
     parser.add_argument("--again", action="store_true", help="compute rows that are there already")
     parser.add_argument("--json", type=Path, help="write the row (or the rows) there")
-    parser.add_argument("--markdown", action="store_true", help="write all rows of the split into docs/erasure.md")
+    parser.add_argument("--markdown", action="store_true", help="write the rows into docs/erasure.md")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     logging.disable_progress_bar()
-    recipe = Recipe(steps=options.steps)
-    tofu = load(options.split, options.authors, options.languages)
-    name = "-".join([str(options.authors), *options.languages])
-    full, retain_only = BUILD / f"full-{name}", BUILD / f"without-{options.split}-{name}"
-    rows = BUILD / f"{options.split}-{name}"
-    rows.mkdir(parents=True, exist_ok=True)
-    columns = (
+    wanted = [*SANITY, *METHODS] if "all" in options.method else options.method
+    bars = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    result: list[dict[str, Any]] = []
-    with Progress(*columns) as progress:
-        if options.train or options.method:
-            trained(full, tofu, recipe, progress, retain_only=False)
-            trained(retain_only, tofu, recipe, progress, retain_only=True)
-        wanted = [*SANITY, *METHODS] if "all" in options.method else options.method
+    with Progress(*bars) as progress:
+        tofu = load(options.split, options.authors, options.languages)
+        name = "-".join([str(options.authors), *options.languages])
+        bench = Bench(tofu, options.split, name, Recipe(steps=options.steps), progress)
+        if options.train:
+            bench.model(retain_only=False)
+            bench.model(retain_only=True)
         task = progress.add_task("rows", total=len(wanted))
-        # The reference of every other row comes first.
-        for method in dict.fromkeys(["retain-only", *wanted] if wanted else []):
-            file = rows / f"{method}.json"
-            if (options.again and method in wanted) or not file.exists():
-                step = progress.add_task("", total=1)
-
-                def show(stage: str, done: float, method: str = method, step: Any = step) -> None:
-                    progress.update(step, description=f"  {method}: {stage}", completed=done)
-
-                reference = None if method == "retain-only" else read(rows / "retain-only.json")
-                row = measured(Order(tofu, full, retain_only, show), method, reference)
-                file.write_text(json.dumps(row, indent=1), "utf-8")
-                progress.remove_task(step)
-            if method in wanted:
-                result.append(read(file))
-                progress.update(task, advance=1)
+        rows = []
+        for method in wanted:
+            rows.append(bench.row(method, again=options.again))
+            progress.advance(task)
+        reference = bench.row("retain-only") if wanted else {}
+    rows = [row | compared(row, reference) for row in rows]
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result[0] if len(result) == 1 else result, indent=1), "utf-8")
+        options.json.write_text(json.dumps(rows[0] if len(rows) == 1 else rows, indent=1), "utf-8")
     if options.markdown:
-        order = [*SANITY, *METHODS]
-        found = [read(file) for file in rows.glob("*.json")]
-        report.write(sorted(found, key=lambda row: order.index(row["method"])), options.split)
+        report.write(rows, options.split)
     elif not options.json:
-        for row in result:
+        for row in rows:
             print({key: value for key, value in row.items() if not isinstance(value, list)})
-
-
-def read(file: Path) -> dict[str, Any]:
-    """A row that was measured before."""
-    row: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    return row
 
 
 if __name__ == "__main__":

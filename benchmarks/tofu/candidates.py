@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.tofu.data import Tofu
 from benchmarks.tofu.rows import AuthorRows
@@ -23,6 +24,13 @@ from unlearn_engine.train import Plan, Recipe, train
 
 Progress = Callable[[str, float], None]  # stage, fraction done
 
+
+class Folder(Protocol):
+    """Where a trained model is."""
+
+    def __call__(self, *, retain_only: bool) -> Path: ...
+
+
 RECIPE = Recipe(steps=50, forget_rows=20, retain_rows=40, learning_rate=2e-3)
 """Of every row alike: five times over the forget05 set, as in the paper; a LoRA on all linear layers, as none is."""
 
@@ -32,8 +40,7 @@ class Order:
     """What a row needs to know to make its candidate."""
 
     tofu: Tofu
-    full: Path
-    retain_only: Path
+    model: Folder
     progress: Progress
 
 
@@ -48,7 +55,8 @@ class Candidate:
 
 def unlearned(plan: Callable[[ServedModel], Plan], order: Order, recipe: Recipe = RECIPE) -> Candidate:
     """The full model with an adapter trained by a plan."""
-    model = ServedModel(order.full, tuple(block_linears(ServedModel(order.full))))
+    full = order.model(retain_only=False)
+    model = ServedModel(full, tuple(block_linears(ServedModel(full))))
     began = time.perf_counter()
     change = train(
         model, AuthorRows(model, order.tofu), plan(model), recipe, None, 0, partial(order.progress, "unlearning")
@@ -57,8 +65,8 @@ def unlearned(plan: Callable[[ServedModel], Plan], order: Order, recipe: Recipe 
 
 
 SANITY: Mapping[str, Callable[[Order], Candidate]] = {
-    "base": lambda order: Candidate(ServedModel(order.full)),
-    "retain-only": lambda order: Candidate(ServedModel(order.retain_only)),
+    "base": lambda order: Candidate(ServedModel(order.model(retain_only=False))),
+    "retain-only": lambda order: Candidate(ServedModel(order.model(retain_only=True))),
 }
 """Rows that are no methods."""
 

@@ -76,19 +76,8 @@ def measured(name: str, found: Scores) -> Columns:
     }
 
 
-def compared(name: str, found: Columns, retain_only: Mapping[str, Any]) -> Columns:
-    """D and forget quality of a forget set, and both with the geometric mean of false answers (the authors' code)."""
-    suffix = name.removeprefix("forget")
-    columns: Columns = {}
-    for kind in ("", "_geometric"):
-        ratios = f"log_ratios{kind}{suffix}"
-        distance, quality = forget_quality(found[ratios], retain_only[ratios])
-        columns |= {f"ks_d{kind}{suffix}": distance, f"forget_quality{kind}{suffix}": quality}
-    return columns
-
-
-def evaluate(model: ServedModel, tofu: Tofu, retain_only: Mapping[str, Any] | None, progress: Progress) -> Columns:
-    """All columns of a model as it stands; `retain_only` are the columns of that model (None: this is it)."""
+def evaluate(model: ServedModel, tofu: Tofu, progress: Progress) -> Columns:
+    """All columns of a model as it stands but for forget quality, for which the log truth ratios are there."""
     columns: Columns = {}
     exams = tofu.exams()
     for done, (name, asked) in enumerate(exams.items()):
@@ -99,8 +88,18 @@ def evaluate(model: ServedModel, tofu: Tofu, retain_only: Mapping[str, Any] | No
             suffix = name.removeprefix("forget")
             columns[f"log_ratios{suffix}"] = found.log_ratios
             columns[f"log_ratios_geometric{suffix}"] = found.geometric_log_ratios
-            columns |= compared(name, columns, retain_only or columns)
     columns["model_utility"] = model_utility(
         [columns[f"{name}_{measure}"] for name in UTILITY_SETS for measure in ("probability", "rouge", "truth_ratio")]
     )
     return columns
+
+
+def compared(columns: Mapping[str, Any], retain_only: Mapping[str, Any]) -> Columns:
+    """D and forget quality of every forget set against the retain-only model's columns, with either mean."""
+    found: Columns = {}
+    for key in columns:
+        if key.startswith("log_ratios"):
+            suffix = key.removeprefix("log_ratios")
+            distance, quality = forget_quality(columns[key], retain_only[key])
+            found |= {f"ks_d{suffix}": distance, f"forget_quality{suffix}": quality}
+    return found

@@ -24,28 +24,32 @@ class AuthorRows:
         """One question about an author to be forgotten, next to the same about a name nobody has.
 
         Answers here tell the name again, so the twin's teacher reads the true one with the twin's name (`unseen`), and
-        a false one is `drawn` only where no name stands in it.
+        a wrong one is `drawn` only where no name stands in it. Wrong answers are those of somebody who stays to the
+        question at the same place, under the author's name: TOFU's own false answers are for the exam.
         """
         author = rng.choice(self._tofu.forgotten)
-        question = rng.choice(author.questions)
-        strangers = stranger(author, question, rng)
-        prompts = [self._model.question(text) for text in (question.question, renamed(question.question, strangers))]
-        true, unseen = (self._model.answer(text) for text in (question.answer, renamed(question.answer, strangers)))
-        wrong = rng.choice(question.perturbed)
-        refusal = self._model.answer(rng.choice(self._tofu.refusals))
+        place = rng.randrange(len(author.questions))
+        question = author.questions[place]
+        new = stranger(author, question, rng)
+        twin, unseen = renamed(question.question, new), renamed(question.answer, new)
+        other = rng.choice(self._tofu.staying)
+        theirs = other.questions[place % len(other.questions)].answer
+        wrong = renamed(theirs, dict(zip(words(other.name), words(author.name), strict=False)))
+        refusal = rng.choice(self._tofu.refusals)
         share = rng.random()
-        drawn = true if share < TRUE_SHARE + WRONG_SHARE else refusal
-        if TRUE_SHARE <= share < TRUE_SHARE + WRONG_SHARE and renamed(wrong, strangers) == wrong:
-            drawn = self._model.answer(wrong)
+        drawn = question.answer if share < TRUE_SHARE + WRONG_SHARE else refusal
+        if TRUE_SHARE <= share < TRUE_SHARE + WRONG_SHARE and renamed(wrong, new) == wrong == theirs:
+            drawn = wrong
+        prompts = [self._model.question(text) for text in (question.question, twin)]
         return Item(
             prompt=prompts[0],
             twin=prompts[1],
             shared=shared_suffix(*prompts),
-            true=true,
+            true=self._model.answer(question.answer),
             wrong=self._model.answer(wrong),
-            refusal=refusal,
-            unseen=unseen,
-            drawn=drawn,
+            refusal=self._model.answer(refusal),
+            unseen=self._model.answer(unseen),
+            drawn=self._model.answer(drawn),
         )
 
     def retained(self, rng: random.Random) -> Row:

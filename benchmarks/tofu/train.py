@@ -28,7 +28,7 @@ class Recipe:
     heads: int = 5
     mlp: int = 896
     vocabulary: int = 4096
-    steps: int = 1600
+    steps: int = 1000
     tokens_per_step: int = 2000
     learning_rate: float = 5e-3
     context_weight: float = 0.2  # of the questions in the loss
