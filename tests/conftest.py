@@ -21,6 +21,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SHIPPED_MODEL = ROOT / "unlearn_engine" / "demo" / "base"
 MODULE = "model.layers.3.mlp.down_proj"
+LINEARS = (
+    *(f"self_attn.{part}_proj" for part in ("q", "k", "v", "o")),
+    *(f"mlp.{part}_proj" for part in ("gate", "up", "down")),
+)
+ADAPTABLE = tuple(f"model.layers.{block}.{linear}" for block in range(4) for linear in LINEARS)
 
 
 @dataclass
@@ -127,8 +132,7 @@ def weights_link(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gateway(model_path: Path, weights_link: Path) -> Iterator[Gateway]:
     """One engine for the whole session; tests that need another policy apply it."""
     running = start_gateway(
-        "--lora-module",
-        MODULE,
+        *(argument for module in ADAPTABLE for argument in ("--lora-module", module)),
         "--weights-link",
         str(weights_link),
         "--",

@@ -18,19 +18,19 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from gateway.guards.policy import AdapterRef
 from gateway.serving.errors import SwapFailed
 from gateway.serving.logits_guard import TABLES_KEY
-
-_FUSED = {"q_proj": "qkv_proj", "k_proj": "qkv_proj", "v_proj": "qkv_proj"} | {
-    "gate_proj": "gate_up_proj",
-    "up_proj": "gate_up_proj",
-}
+from gateway.serving.modules import all_wrapped, wrapped
 
 
 class Adapters:
-    """The adapters this process has given to the engine."""
+    """The adapters this process has given to the engine.
 
-    def __init__(self, engine: AsyncLLM, wrapped_modules: Sequence[str]) -> None:
+    Args:
+        modules: those that the engine was started for (`ServeOptions.lora_modules`).
+    """
+
+    def __init__(self, engine: AsyncLLM, modules: Sequence[str]) -> None:
         self._engine = engine
-        self._wrapped = frozenset(wrapped_modules)
+        self._wrapped = frozenset(all_wrapped(modules))
         self._ids = itertools.count(1)
         self._requests: dict[str, LoRARequest] = {}
         self._canaries = itertools.count()
@@ -89,6 +89,4 @@ class Adapters:
 
 def _module(key: str) -> str:
     """Name of the module in vLLM, from a PEFT weight's name."""
-    name = key.removeprefix("base_model.model.").split(".lora_")[0]
-    parent, _, leaf = name.rpartition(".")
-    return f"{parent}.{_FUSED.get(leaf, leaf)}"
+    return wrapped(key.removeprefix("base_model.model.").split(".lora_")[0])

@@ -10,6 +10,7 @@ from vllm.platforms import current_platform
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 from gateway.serving.errors import ConfigurationConflict
+from gateway.serving.modules import all_wrapped
 from gateway.serving.options import ServeOptions
 
 LOGITS_PROCESSOR = "gateway.serving.logits_guard:LogitsGuard"
@@ -114,7 +115,7 @@ def _our_flags(options: ServeOptions) -> list[str]:
         if rank is None:
             raise ConfigurationConflict(f"vLLM serves adapters up to rank {LORA_RANKS[-1]}, not {options.max_rank}")
         flags += ["--enable-lora", "--max-loras", str(MAX_LORAS), "--max-cpu-loras", str(2 * MAX_LORAS)]
-        flags += ["--max-lora-rank", str(rank), "--lora-target-modules", *options.lora_modules]
+        flags += ["--max-lora-rank", str(rank), "--lora-target-modules", *all_wrapped(options.lora_modules)]
     return flags
 
 

@@ -26,15 +26,13 @@ logger = logging.getLogger(__name__)
 class Enforcement:
     """The policy enforced now (`live`), and earlier ones that still have requests running."""
 
-    def __init__(
-        self, engine: AsyncLLM, wrapped_modules: Sequence[str], weights: Weights, observer: GuardObserver
-    ) -> None:
+    def __init__(self, engine: AsyncLLM, modules: Sequence[str], weights: Weights, observer: GuardObserver) -> None:
         self.live: LivePolicy | None = None
         self._engine = engine
         self._weights = weights
         self._open = asyncio.Event()
         self._open.set()
-        self._adapters = Adapters(engine, wrapped_modules)
+        self._adapters = Adapters(engine, modules)
         self._observer = observer
         self._retiring: set[LivePolicy] = set()
         self._drains: set[asyncio.Task[None]] = set()

@@ -42,10 +42,10 @@ class GuardedEngine(EngineClient):
 
     Args:
         inner: vLLM's engine. Nobody else may call its `generate`.
-        wrapped_modules: modules that the engine can adapt (`--lora-target-modules`).
+        modules: those that adapters may change (`ServeOptions.lora_modules`).
     """
 
-    def __init__(self, inner: AsyncLLM, wrapped_modules: Sequence[str], observer: GuardObserver) -> None:
+    def __init__(self, inner: AsyncLLM, modules: Sequence[str], observer: GuardObserver) -> None:
         self.vllm_config = inner.vllm_config
         self.model_config = inner.model_config
         self.renderer = inner.renderer
@@ -53,7 +53,7 @@ class GuardedEngine(EngineClient):
         self._inner = inner
         self._observer = observer
         weights = Weights(inner, Path(self.model_config.model))
-        self._enforcement = Enforcement(inner, wrapped_modules, weights, observer)
+        self._enforcement = Enforcement(inner, modules, weights, observer)
         table = TokenTable(prompt_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
         self._generation = Generation(inner, self._enforcement, table, observer)
 

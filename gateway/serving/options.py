@@ -13,7 +13,8 @@ class ServeOptions:
     Args:
         model: path of a Hugging Face folder, or a hub id.
         served_name: the one model name clients see.
-        lora_modules: full names of the modules vLLM wraps for the erasure adapter; empty: no adapter can be served.
+        lora_modules: full names, as in the model's own code, of the modules that erasure adapters may change; empty:
+            none can be served.
         max_rank: largest adapter rank that may come.
         vllm_args: vLLM's own flags, after `--`.
         allow_guards_off: honour the header `X-Unlearn-Guards` (for measurement).

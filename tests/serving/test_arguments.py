@@ -104,3 +104,15 @@ def test_a_gpu_machine_keeps_vllms_own_defaults() -> None:
     prepare_environment(environ, cpu=False, verbose=True)
     assert not environ.keys() & CPU_DEFAULTS.keys()
     assert "VLLM_LOGGING_LEVEL" not in environ
+
+
+def test_each_fused_layer_is_wrapped_once_and_in_its_block_only(options: ServeOptions) -> None:
+    parts = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
+    parts += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    modules = tuple(f"model.layers.{block}.{part}" for block in (0, 2) for part in parts)
+    arguments = build_arguments(dataclasses.replace(options, lora_modules=modules))
+    assert arguments.lora_target_modules == [
+        f"model.layers.{block}.{layer}"
+        for block in (0, 2)
+        for layer in ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
+    ]
