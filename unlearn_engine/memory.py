@@ -11,10 +11,11 @@ V vocabulary size, L blocks, a heads of dimension d, and R rows of T tokens with
                 keeps (with checkpointing those of one block)
     answers     16 V R A for the student's scores and their gradients
     pool        P (R T (L + 1) r h + 8 V R A), what the base makes of P batches, remembered
-    reading     the largest batch without a graph, with its scores or its key-value cache
+    reading     the largest batch without a graph, with its scores or its keys and values
     edit        40 m^2 + 16 m x the tokens of the kept prompts, in fp64
 
-bytes. The sum is the weights and the largest of: the change with graph, casts, answers and pool; reading; edit.
+bytes. The sum is the weights, the largest of (the change with graph, casts, answers and pool; reading; edit), and
+OVERHEAD for what the allocator and the kernels keep to themselves.
 """
 
 import json
@@ -31,6 +32,7 @@ from unlearn_engine.free_memory import free_bytes
 from unlearn_engine.placement import Placement
 
 GIB = 1 << 30
+OVERHEAD = GIB // 4
 _QUANTISED = {8: 1.01, 4: 0.53}  # bytes per weight, scales included
 
 
@@ -64,8 +66,8 @@ class Need:
 
     @property
     def total(self) -> int:
-        """The weights and the largest of what is done with them."""
-        return self.weights + max(self.training, self.reading, self.edit)
+        """The weights, the largest of what is done with them, and the overhead."""
+        return self.weights + max(self.training, self.reading, self.edit) + OVERHEAD
 
     def __str__(self) -> str:
         return (
@@ -103,7 +105,8 @@ def need(path: Path, placement: Placement, work: Work = ERASURE) -> Need:
     except (AttributeError, TypeError):
         raise UnsupportedModel(f"{path}: only Llama-shaped models are supported") from None
     dimension = getattr(config, "head_dim", None) or h // heads
-    cached = 4 * dimension * (getattr(config, "num_key_value_heads", None) or heads)  # bytes per token and block, bf16
+    # Per token and block: keys of the residual stream's type, values in bf16, and room for the next token's copy.
+    cached = 8 * dimension * (getattr(config, "num_key_value_heads", None) or heads)
     shapes = _shapes(path)
     block_weights = sum(math.prod(shape) for name, shape in shapes.items() if _linear_of_a_block(name, shape))
     other_weights = sum(math.prod(shape) for shape in shapes.values()) - block_weights

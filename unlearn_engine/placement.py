@@ -58,6 +58,9 @@ class Placement:
             raise UnsupportedPlacement(
                 f"bitsandbytes cannot hold this model in {self.quantise} bit on {self.device}: {error}"
             ) from error
+        left = {"cpu", "disk"} & {str(place) for place in getattr(network, "hf_device_map", {}).values()}
+        if left and devices[0].type == "cuda":
+            raise UnsupportedPlacement(f"the GPUs are too full: a part of the model was left on {min(left)}")
         return network if "device_map" in options else network.to(devices[0])
 
 

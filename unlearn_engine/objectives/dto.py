@@ -49,7 +49,8 @@ def token_scores(model: ServedModel, rows: Sequence[Row]) -> tuple[Tensor, ...]:
     """
     whole = [row.prompt + row.answer for row in rows]
     with torch.enable_grad(), model.wearing(None):
-        embedded = model.network.get_input_embeddings()(right_padded(whole)).detach().requires_grad_()
+        embedding = model.network.get_input_embeddings()
+        embedded = embedding(right_padded(whole).to(embedding.weight.device)).detach().requires_grad_()
         reading = Reading(model, rows, model.hidden(whole, inputs=embedded))
         (gradient,) = torch.autograd.grad(cross_entropy(reading), embedded)
     at = places(whole, [len(row.answer) for row in rows])
@@ -60,7 +61,7 @@ def token_scores(model: ServedModel, rows: Sequence[Row]) -> tuple[Tensor, ...]:
 def targets(scores: Tensor, share: float) -> Tensor:
     """Mask [answer tokens] of the ⌈share x tokens⌉ highest scores."""
     count = math.ceil(share * len(scores))
-    chosen = torch.zeros(len(scores), dtype=torch.bool)
+    chosen = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
     chosen[scores.topk(count).indices] = True
     return chosen
 
