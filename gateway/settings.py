@@ -1,7 +1,7 @@
 """One typed settings class: command line over environment (UNLEARN_*) over an optional TOML file."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(None, description="Redis >= 6.2; default: an embedded server in the data directory")
     worker: bool = Field(True, description="start an erasure worker beside the gateway")
     worker_threads: PositiveInt = Field(2, description="torch threads of the erasure worker")
+    worker_device: str = Field("cpu", description="where the erasure worker holds the model: cpu, cuda or cuda:N")
+    worker_dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the erasure worker's base weights")
+    worker_quantise: Literal[4, 8] | None = Field(None, description="bits of the erasure worker's base weights")
+    worker_checkpointing: bool = Field(False, description="the erasure worker computes twice to save memory")
     allow_guards_off: bool = Field(
         False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
     )

@@ -30,6 +30,7 @@ from unlearn_engine.erase import Eraser
 from unlearn_engine.errors import EraseError
 from unlearn_engine.evaluate.verify import Verification
 from unlearn_engine.layers import load_or_compute_layer_map
+from unlearn_engine.placement import Placement
 from unlearn_engine.subject import Subject
 
 logger = logging.getLogger(__name__)
@@ -179,10 +180,13 @@ def work(settings: Settings) -> None:
         store = WorkerStore.from_url(url)
         stack.callback(store.close)
         folder = model_folder(settings.model)
-        layer_map = load_or_compute_layer_map(folder, settings.cache_dir)
+        placement = Placement(
+            settings.worker_device, settings.worker_dtype, settings.worker_quantise, settings.worker_checkpointing
+        )
+        layer_map = load_or_compute_layer_map(folder, settings.cache_dir, placement)
         settings.adapters_dir.mkdir(parents=True, exist_ok=True)
-        threads = settings.worker_threads
-        eraser = Eraser(folder, settings.adapters_dir, layer_map, domain_for(folder), threads=threads)
+        domain, threads = domain_for(folder), settings.worker_threads
+        eraser = Eraser(folder, settings.adapters_dir, layer_map, domain, threads=threads, placement=placement)
         _workers[:] = [ErasureWorker(store, eraser)]
         connection: Any = connect_blocking(url, decode_responses=False)
         stack.callback(connection.close)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from unlearn_engine import adapter as adapters
+from unlearn_engine import memory
 from unlearn_engine.adapter import Adapter
 from unlearn_engine.bake import baked
 from unlearn_engine.data.domain import Domain, domain_for
@@ -19,11 +20,13 @@ from unlearn_engine.data.kept import load_or_elicit
 from unlearn_engine.data.knowledge import Knowledge, elicit
 from unlearn_engine.data.rows import RowSource, Target
 from unlearn_engine.edits import rank_one
+from unlearn_engine.errors import EraseError
 from unlearn_engine.evaluate.verify import Verification, verify
 from unlearn_engine.layers import LayerMap, load_or_compute_layer_map
 from unlearn_engine.lowrank import Factors, LowRank, concatenate
 from unlearn_engine.methods import METHODS, Method
 from unlearn_engine.model import ServedModel, base_digest
+from unlearn_engine.placement import ON_CPU, Placement, add_flags
 from unlearn_engine.subject import Subject
 from unlearn_engine.train import Recipe, train
 
@@ -48,6 +51,7 @@ class Eraser:
         *,
         threads: int,
         method: Method = METHODS["default"],
+        placement: Placement = ON_CPU,
     ) -> None:
         torch.set_num_threads(threads)
         self._base = base_digest(model_path)
@@ -55,7 +59,7 @@ class Eraser:
         self._baked = record.adapters if record else ()  # what the weights have taken in is not worn on top
         if layer_map.base_digest != self._base:
             raise ValueError("the layer map was made for another base model")
-        self._model = ServedModel(model_path, layer_map.modules)
+        self._model = ServedModel(model_path, layer_map.modules, placement)
         self._layer_map, self._domain, self._directory, self._method = layer_map, domain, adapters_dir, method
         self._kept = load_or_elicit(self._model, domain, self._base, adapters_dir.parent / "cache")
         self._known: dict[tuple[str, ...], Knowledge] = {}
@@ -169,11 +173,18 @@ def main() -> None:
     parser.add_argument("--adapters", type=Path, required=True, help="folder that receives the adapters")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add_flags(parser)
     options = parser.parse_args()
+    placement = Placement(options.device, options.dtype, options.quantise, options.checkpointing)
+    try:
+        memory.require(options.model, placement)
+    except EraseError as error:
+        parser.exit(1, f"{error}\n")
 
     started = time.monotonic()
-    layer_map = load_or_compute_layer_map(options.model, options.adapters.parent / "cache")
-    eraser = Eraser(options.model, options.adapters, layer_map, domain_for(options.model), threads=options.threads)
+    layer_map = load_or_compute_layer_map(options.model, options.adapters.parent / "cache", placement)
+    domain, threads = domain_for(options.model), options.threads
+    eraser = Eraser(options.model, options.adapters, layer_map, domain, threads=threads, placement=placement)
     subject = Subject("offline", tuple(options.name))
     seconds = {"load": time.monotonic() - started}
     known = len(eraser.knowledge(subject).facts)

@@ -21,6 +21,7 @@ from unlearn_engine.data.knowledge import facts_of
 from unlearn_engine.data.rows import shared_suffix
 from unlearn_engine.evaluate.probes import logit_lens
 from unlearn_engine.model import ServedModel, base_digest
+from unlearn_engine.placement import ON_CPU, Placement
 from unlearn_engine.selectors import DOWN_PROJ, modules_in
 from unlearn_engine.selectors.mute import agnostic_region, language_separation, mean_cka
 from unlearn_engine.selectors.picture import draw
@@ -111,14 +112,14 @@ def states_at(model: ServedModel, prompts: Sequence[Sequence[int]], tokens: Sequ
     return torch.stack([state[torch.arange(len(prompts)), torch.tensor(tokens)].float() for state in states])
 
 
-def load_or_compute_layer_map(model_path: Path, cache_dir: Path) -> LayerMap:
+def load_or_compute_layer_map(model_path: Path, cache_dir: Path, placement: Placement = ON_CPU) -> LayerMap:
     """The map shipped in the model's folder if it is of these weights, else the cached one, else a fresh study."""
     digest = base_digest(model_path)
     cached = cache_dir / f"layers-{digest[:32]}.json"
     for file in (model_path / "layer_map.json", cached):
         if file.exists() and (found := read_layer_map(file)).base_digest == digest:
             return found
-    layer_map = study(ServedModel(model_path), domain_for(model_path), digest)
+    layer_map = study(ServedModel(model_path, (), placement), domain_for(model_path), digest)
     cache_dir.mkdir(parents=True, exist_ok=True)
     write_layer_map(layer_map, cached)
     return layer_map

@@ -1,12 +1,13 @@
 """Where the base model is held while it is erased from, and in how many bits."""
 
+from argparse import ArgumentParser
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from unlearn_engine.errors import UnsupportedPlacement
 
@@ -50,6 +51,9 @@ class Placement:
         if self.quantise:
             _require("bitsandbytes", "quantise")
             options["quantization_config"] = _bits(self.quantise)
+            config = AutoConfig.from_pretrained(path).get_text_config()
+            if (self.quantise, devices[0].type) == (4, "cpu") and (config.hidden_size | config.intermediate_size) % 64:
+                raise UnsupportedPlacement("on a CPU 4 bits need sizes that are multiples of 64: quantise to 8")
         try:
             network = AutoModelForCausalLM.from_pretrained(path, **options)
         except (ImportError, NotImplementedError, RuntimeError, ValueError) as error:
@@ -65,6 +69,14 @@ class Placement:
 
 
 ON_CPU = Placement()
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """The command line's way to say a placement."""
+    parser.add_argument("--device", default=ON_CPU.device, help="cpu, cuda (every GPU there is) or cuda:N")
+    parser.add_argument("--dtype", default=ON_CPU.dtype, choices=["float32", "bfloat16"], help="of the base weights")
+    parser.add_argument("--quantise", type=int, choices=[4, 8], help="bits of the base weights; extra `quantise`")
+    parser.add_argument("--checkpointing", action="store_true", help="less memory, a third more computing")
 
 
 def _bits(bits: Literal[4, 8]) -> Any:
