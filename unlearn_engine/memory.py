@@ -17,9 +17,10 @@ V vocabulary size, L blocks, a heads of dimension d, and R rows of T tokens with
 bytes. The sum is the weights, the largest of (the change with graph, casts, answers and pool; reading; edit), and
 OVERHEAD for what the allocator and the kernels keep to themselves.
 
-Against the peak of real runs on a CPU (`python -m benchmarks.memory`) the estimate is 0.95 to 1.4 times what was
-measured for the demo model (2M parameters) and 1.0 to 1.5 times for a random Llama of 82M: it errs towards refusing.
-On a GPU it was never measured.
+Against the peak of real runs on a CPU (`python -m benchmarks.memory`) the estimate is, for the demo model (2 to 4M
+parameters), 1.1 to 1.3 times what was measured for training, 0.95 to 1.0 for reading and 1.4 for an edit; for a random
+Llama of 82M 1.2 to 1.5 times for training (16 rows, 2 batches) and about 1.0 for an edit. It errs towards refusing.
+Reading with the larger model, and anything on a GPU, was not measured.
 """
 
 import json
