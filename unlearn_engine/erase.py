@@ -23,12 +23,12 @@ from unlearn_engine.edits import rank_one
 from unlearn_engine.errors import EraseError
 from unlearn_engine.evaluate.verify import Verification, verify
 from unlearn_engine.layers import LayerMap, load_or_compute_layer_map
-from unlearn_engine.lowrank import Factors, LowRank, concatenate
-from unlearn_engine.methods import METHODS, Method
+from unlearn_engine.lowrank import Factors, LowRank, concatenate, initial
+from unlearn_engine.methods import METHODS, Case, Method
 from unlearn_engine.model import ServedModel, base_digest
 from unlearn_engine.placement import ON_CPU, Placement, add_flags
 from unlearn_engine.subject import Subject
-from unlearn_engine.train import Recipe, train
+from unlearn_engine.train import Plan, Recipe, train
 
 Progress = Callable[[str, float], None]  # stage, fraction done
 
@@ -52,17 +52,21 @@ class Eraser:
         threads: int,
         method: Method = METHODS["default"],
         placement: Placement = ON_CPU,
+        known: dict[tuple[str, ...], Knowledge] | None = None,
     ) -> None:
+        """What one eraser has elicited may be given to another of the same base: `known`, by the names asked about."""
         torch.set_num_threads(threads)
         self._base = base_digest(model_path)
         record = baked(model_path)
         self._baked = record.adapters if record else ()  # what the weights have taken in is not worn on top
         if layer_map.base_digest != self._base:
             raise ValueError("the layer map was made for another base model")
-        self._model = ServedModel(model_path, layer_map.modules, placement)
+        self._modules = tuple(method.modules(layer_map))
+        edited = f"model.layers.{layer_map.edit_layer}.mlp.down_proj"
+        self._model = ServedModel(model_path, tuple(dict.fromkeys((*self._modules, edited))), placement)
         self._layer_map, self._domain, self._directory, self._method = layer_map, domain, adapters_dir, method
         self._kept = load_or_elicit(self._model, domain, self._base, adapters_dir.parent / "cache")
-        self._known: dict[tuple[str, ...], Knowledge] = {}
+        self._known = {} if known is None else known
 
     def knowledge(self, subject: Subject) -> Knowledge:
         """What the base model says about the subject's first name, and the other names it knows it by."""
@@ -103,7 +107,8 @@ class Eraser:
         if not subjects:
             return None
         recipe = self._method.recipe
-        recipe = replace(recipe, steps=recipe.steps + STEPS_PER_PERSON * (len(subjects) - 1))
+        if self._method.grows:
+            recipe = replace(recipe, steps=recipe.steps + STEPS_PER_PERSON * (len(subjects) - 1))
         return self._distil(subjects, (), None, recipe, progress)
 
     def verify(self, adapter: Adapter | None, subject: Subject, others: Sequence[Subject] = ()) -> Verification:
@@ -126,16 +131,15 @@ class Eraser:
         rehearsed = [self._target(subject) for subject in earlier]
         rows = RowSource(self._model, self._domain, self._kept, targets, rehearsed)
         covered = sorted({subject.id for subject in (*new, *earlier)})
-        change = train(
-            self._model,
-            rows,
-            self._method.plan(self._model),
-            recipe,
-            start,
-            self._seed(covered),
-            lambda done: progress("train", done),
-        )
-        return adapters.export(self._directory, self._base, change, {}, covered, ())
+        names = [name for target in targets for name in target.names]
+        found = self._method.start(Case(self._model, self._layer_map, rows, names, self._modules))
+        if isinstance(found, Plan):
+            seed = self._seed(covered)
+            linears = {name: self._model.wrapped[name] for name in self._modules}
+            nothing = initial(linears, recipe.rank, torch.Generator().manual_seed(seed))
+            start = start or found.start or nothing
+            found = train(self._model, rows, found, recipe, start, seed, lambda done: progress("train", done))
+        return adapters.export(self._directory, self._base, found, {}, covered, ())
 
     def _redirect(self, targets: Sequence[Target], trained: LowRank) -> dict[str, Factors]:
         rng = random.Random(self._seed(sorted(name for target in targets for name in target.names)))

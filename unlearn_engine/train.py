@@ -48,12 +48,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is minimised, how the two losses become a step, what bounds the change, and when to stop early."""
+    """What is minimised, how the two losses become a step, what bounds the change, where it begins, when to stop."""
 
     forget: Objective
     retain: Retention
     rule: GradientRule = field(default_factory=Sum)
     constrain: Callable[[LowRank, Loss], Sequence[Constraint]] = lambda change, forget: ()
+    start: LowRank | None = None  # of a run that does not go on from an earlier change; None: zero
     stop: StopRule | None = None
 
 
@@ -66,13 +67,15 @@ def train(
     seed: int,
     progress: Callable[[float], None],
 ) -> dict[str, Factors]:
-    """Return the change after `recipe.steps` steps from `start` (None: from zero); the base is never touched.
+    """Return the change after `recipe.steps` steps from `start` (None: the plan's, or zero in every wrapped module).
+
+    Modules that the start does not change stay out of it; the base is never touched.
 
     Deterministic for a seed and a number of threads.
     """
     rng = random.Random(seed)
-    change = start or initial(model.wrapped, recipe.rank, torch.Generator().manual_seed(seed))
-    change = {name: Factors(*(factor.detach().clone().float() for factor in change[name])) for name in model.wrapped}
+    worn = start or plan.start or initial(model.wrapped, recipe.rank, torch.Generator().manual_seed(seed))
+    change = {name: Factors(*(factor.detach().clone().float() for factor in pair)) for name, pair in worn.items()}
     parameters = [factor.requires_grad_() for factors in change.values() for factor in factors]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
     constraints: Sequence[Constraint] | None = None
@@ -108,7 +111,7 @@ class _Batch(NamedTuple):
 
 def _batches(model: ServedModel, rows: Rows, change: LowRank, recipe: Recipe, rng: random.Random) -> Iterator[_Batch]:
     """One batch for every step; the views live as long as a pool, so what they remember stays small."""
-    first = min(int(name.split(".")[2]) for name in model.wrapped)
+    first = min(int(name.split(".")[2]) for name in change)
     left = recipe.steps
     while left > 0:
         if left < recipe.steps:

@@ -4,7 +4,8 @@
     python -m benchmarks.erasure --method all --people 1 5 20 --selector shallow region deep all --markdown
     python -m benchmarks.erasure --sequence --markdown
 
-A row that is in build/erasure already is not computed again (delete its file, or say --again). One thread throughout.
+A part of a row that is in build/erasure already is not computed again (delete its file, or say --again), nor is an
+adapter trained again for a further part. One thread throughout.
 A gold model is shipped for at most eight people; for more, this trains one in ten minutes:
 
     python -m unlearn_engine.demo.train --without-people N --out build/gold-N
@@ -27,16 +28,17 @@ from benchmarks.erasure.evaluation import PARTS, evaluation
 BUILD = Path("build/erasure")
 SEQUENCE_PEOPLE = 20
 
+Row = dict[str, Any]
+
 
 def row_file(method: str, selector: str | None, people: int) -> Path:
     """Where a row is kept."""
     return BUILD / f"row-{method}-{selector or 'own'}-{people}.json"
 
 
-def measured(
-    method: str, selector: str | None, people: int, gold: Path | None, parts: Sequence[str], progress: Progress
-) -> dict[str, Any]:
-    """One row: make the candidate, evaluate it."""
+def measured(row: Row, gold: Path | None, parts: Sequence[str], progress: Progress) -> Row:
+    """The row with some more parts: make the candidate, unless its adapter is there already, and evaluate it."""
+    method, people = row["method"], row["people"]
     task = progress.add_task("", total=1)
 
     def show(stage: str, done: float) -> None:
@@ -44,13 +46,14 @@ def measured(
 
     show("load", 0)
     judge = evaluation(people, gold)
-    candidate = {**SANITY, **METHODS}[method](Order(judge, selector, BUILD, show))
-    row: dict[str, Any] = {"method": method, "selector": selector, "people": people}
+    made = (row["adapter"], row["seconds"]) if row.get("adapter") else None
+    candidate = {**SANITY, **METHODS}[method](Order(judge, row["selector"], BUILD, show, made))
     for done, part in enumerate(parts):
         show(part, done / len(parts))
         row |= judge(candidate.model, candidate.change, instruction=candidate.instruction, parts=(part,))
     progress.remove_task(task)
-    return row | {"seconds": candidate.seconds, "seconds_per_request": candidate.seconds / people}
+    seconds = {"seconds": candidate.seconds, "seconds_per_request": candidate.seconds / people}
+    return row | seconds | {"adapter": candidate.adapter, "parts": [*row["parts"], *parts]}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,12 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task = progress.add_task("rows", total=len(wanted))
         for method, selector, people in wanted:
             file = row_file(method, selector, people)
-            if options.again or not file.exists():
-                row = measured(method, selector, people, options.gold, options.parts, progress)
-                if set(options.parts) == set(PARTS):
-                    file.write_text(json.dumps(row, indent=1), "utf-8")
-            else:
-                row = json.loads(file.read_text("utf-8"))
+            row: Row = {"method": method, "selector": selector, "people": people, "parts": []}
+            if file.exists() and not options.again:
+                row = {"parts": PARTS} | json.loads(file.read_text("utf-8"))
+            if missing := [part for part in options.parts if part not in row["parts"]]:
+                row = measured(row, options.gold, missing, progress)
+                file.write_text(json.dumps(row, indent=1), "utf-8")
             result.append(row)
             progress.update(task, advance=1)
         if options.sequence:

@@ -104,13 +104,15 @@ def _name(row: Row) -> str:
 def _frontier(rows: Sequence[Row], file: Path) -> None:
     """What the weights hold of those forgotten, in the worst column, against what is left of everything else."""
     figure, axes = _axes(
-        "retain and general, worst column, against before", "worst of recall, lens over gold, relearning"
+        "retain and general, worst column, against before",
+        "worst of recall, lens over gold, relearning (x: without)",
     )
     for row in (row for row in rows if row["method"] != "prompt"):
         stays = min(row[key] for key in (*TABLE[RETAIN_HEADING], "general_ratio"))
-        told = max(row[key] for key in ("forget_src", "forget_held", "forget_templates", "int4_forget", "relearn_gap"))
-        left = max(told, row["lens_worst"] - row["lens_gold"])
-        axes.scatter(stays, left, s=18)
+        keys = ("forget_src", "forget_held", "forget_templates", "int4_forget", "relearn_gap")
+        left = max(*(row[key] for key in keys if key in row), row["lens_worst"] - row["lens_gold"])
+        whole = all(key in row for key in keys)
+        axes.scatter(stays, left, s=18, marker="o" if whole else "x")  # a cross where relearning is still to come
         axes.annotate(_name(row), (stays, left), fontsize=6)
     figure.savefig(file)
 

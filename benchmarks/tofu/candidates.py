@@ -78,7 +78,7 @@ PLANS: Mapping[str, Callable[[ServedModel], Plan]] = {
     "DPO": lambda model: Plan(DPO(), CrossEntropy()),
     "NPO": lambda model: Plan(NPO(), CrossEntropy()),
     "SimNPO": lambda model: Plan(SimNPO(), CrossEntropy(), Sum(forget_weight=0.125)),
-    "counterfactual-name": methods.METHODS["default"].plan,
+    "counterfactual-name": methods.counterfactual_name,
 }
 
 METHODS: Mapping[str, Callable[[Order], Candidate]] = {name: partial(unlearned, plan) for name, plan in PLANS.items()}

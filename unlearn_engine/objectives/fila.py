@@ -7,7 +7,8 @@ F_r), U S Vᵀ the truncated decomposition of diag(ρ) W, and s the scale::
     B0 = diag(1 / (ρ + 1e-5)) U √(S / s),   A0 = √(S / s) Vᵀ,   W + s (B A - B0 A0)
 
 The published code replaces the base by W - s B0 A0. Here the base stays, and -s B0 A0 is a frozen second half that is
-worn beside the trained one: `concatenate(trained, start.frozen)` is what is exported, exact at rank 2r. Source: LoKU,
+worn beside the trained one: both together, `start.whole`, are trained and exported as one change of rank 2r, of which
+`Held` puts the frozen half back after every step. Source: LoKU,
 arXiv 2408.06621; s = 2, rank 4 to 32, learning rate 1e-4 to 2e-4, weight decay .01.
 """
 
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unlearn_engine.lowrank import Factors
+from unlearn_engine.lowrank import Factors, LowRank, concatenate
 from unlearn_engine.model import Row, ServedModel
 from unlearn_engine.objectives.kernels import cross_entropy
 from unlearn_engine.objectives.reading import Reading
@@ -30,6 +31,24 @@ class Start(NamedTuple):
 
     change: dict[str, Factors]
     frozen: dict[str, Factors]
+
+    @property
+    def whole(self) -> dict[str, Factors]:
+        """Both halves as one change, the frozen one last."""
+        return concatenate(self.change, self.frozen)
+
+
+class Held(NamedTuple):
+    """The constraint that keeps the last rows of `down` and columns of `up` of every module at the frozen half."""
+
+    frozen: LowRank
+
+    @torch.no_grad()
+    def __call__(self, change: Mapping[str, Factors]) -> None:
+        """Put them back, bitwise."""
+        for name, (down, up) in self.frozen.items():
+            change[name].down[-len(down) :] = down
+            change[name].up[:, -len(down) :] = up
 
 
 def start(

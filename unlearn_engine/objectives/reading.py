@@ -78,6 +78,11 @@ class View:
         self.model, self._change, self._first, self._below = model, change, first, below
         self._readings: dict[object, Reading] = {}
 
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The factors of the change, module by module; none for the base."""
+        return [factor for factors in (self._change or {}).values() for factor in factors]
+
     def __call__(self, rows: Sequence[Row], depth: int | None = None) -> Reading:
         """Read rows, up to the output of `depth` blocks (None: to the logits)."""
         key = (tuple(rows), depth)
