@@ -77,10 +77,19 @@ class Service:
         self.wait_for(request_id, "withdrawn")
 
     def wait_for(self, request_id: str, state: str, limit_s: float = 300.0) -> dict[str, Any]:
-        """Poll until a request is in `state`; raises `RuntimeError` when it fails or takes longer."""
-        deadline = time.monotonic() + limit_s
+        """Poll until a request is in `state`; raises `RuntimeError` when it fails or takes longer.
+
+        503 means to ask again: the store did not answer in time.
+        """
+        deadline, request = time.monotonic() + limit_s, {}
         while time.monotonic() < deadline:
-            request = self.request(request_id)
+            try:
+                request = self.request(request_id)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise
+                time.sleep(1)
+                continue
             if request["state"] == state:
                 return request
             if request["state"] == "failed":

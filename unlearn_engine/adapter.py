@@ -16,7 +16,7 @@ from unlearn_engine.durable import whole_folder
 from unlearn_engine.errors import RankExhausted, UnknownAdapter, UnsupportedModel
 from unlearn_engine.lowrank import Factors, LowRank, concatenate, rank
 
-MAX_RANK = 32  # one of the sizes that vLLM has kernels for; the trained part and pending closed-form edits share it
+MAX_RANK = 64  # one of the sizes that vLLM has kernels for; the trained part and pending closed-form edits share it
 _PREFIX = "base_model.model."
 _SERVABLE = re.compile(r"model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)")
 
@@ -68,7 +68,9 @@ def export(
     `edited` those of them that are covered by the edits. Raises RankExhausted beyond MAX_RANK, and UnsupportedModel for
     a module that vLLM takes no adapter for (embeddings, the output head, norms).
     """
-    change = concatenate(trained, edits)
+    at = rank(trained)
+    before = {name: Factors(down[:0], up[:, :0]) for name, (down, up) in edits.items()} | dict(trained)
+    change = concatenate({name: _padded(factors, at) for name, factors in before.items()}, edits)
     if unservable := sorted(name for name in change if not _SERVABLE.fullmatch(name)):
         raise UnsupportedModel(f"{', '.join(unservable)} cannot be served changed by an adapter")
     size = rank(change)
@@ -76,15 +78,15 @@ def export(
         raise RankExhausted(f"rank {size} needed, {MAX_RANK} available: train the pending subjects first")
     tensors = {}
     for name, (down, up) in sorted(change.items()):
-        missing = size - down.shape[0]
-        tensors[f"{_PREFIX}{name}.lora_A.weight"] = pad(down, (0, 0, 0, missing)).to(torch.bfloat16).contiguous()
-        tensors[f"{_PREFIX}{name}.lora_B.weight"] = pad(up, (0, missing)).to(torch.bfloat16).contiguous()
+        down, up = _padded(Factors(down, up), size)
+        tensors[f"{_PREFIX}{name}.lora_A.weight"] = down.to(torch.bfloat16).contiguous()
+        tensors[f"{_PREFIX}{name}.lora_B.weight"] = up.to(torch.bfloat16).contiguous()
     weights = save(tensors)
     config = _text(_peft_config(change, size))
     manifest = {
         "base_digest": base,
         "rank": size,
-        "trained_rank": rank(trained),
+        "trained_rank": at,
         "subjects": sorted(subjects),
         "edited": sorted(edited),
         "weights_digest": hashlib.sha256(weights).hexdigest(),
@@ -93,6 +95,11 @@ def export(
     files = {"adapter_model.safetensors": weights, "adapter_config.json": config, "manifest.json": _text(manifest)}
     _write_folder(directory / digest, files)
     return load(directory / digest)
+
+
+def _padded(factors: Factors, size: int) -> Factors:
+    missing = size - factors.down.shape[0]
+    return Factors(pad(factors.down, (0, 0, 0, missing)), pad(factors.up, (0, missing)))
 
 
 def load(path: Path) -> Adapter:
@@ -121,7 +128,7 @@ def parts(adapter: Adapter, base: str) -> tuple[dict[str, Factors], dict[str, Fa
         for name in names
     }
     at = manifest["trained_rank"]
-    trained = {name: Factors(down[:at], up[:, :at]) for name, (down, up) in whole.items()} if at else {}
+    trained = {name: Factors(down[:at], up[:, :at]) for name, (down, up) in whole.items() if up[:, :at].any()}
     edits = {name: Factors(down[at:], up[:, at:]) for name, (down, up) in whole.items() if up[:, at:].any()}
     return trained, edits, tuple(manifest["edited"])
 

@@ -23,7 +23,7 @@ from unlearn_engine.edits import rank_one
 from unlearn_engine.errors import EraseError
 from unlearn_engine.evaluate.verify import Verification, verify
 from unlearn_engine.layers import LayerMap, load_or_compute_layer_map
-from unlearn_engine.lowrank import Factors, LowRank, concatenate, initial
+from unlearn_engine.lowrank import Factors, LowRank, concatenate, initial, widened
 from unlearn_engine.methods import METHODS, Case, Method
 from unlearn_engine.model import ServedModel, base_digest
 from unlearn_engine.placement import ON_CPU, Placement, add_flags
@@ -33,7 +33,8 @@ from unlearn_engine.train import Plan, Recipe, train
 Progress = Callable[[str, float], None]  # stage, fraction done
 
 ON_TOP_ROWS = 32  # to forget in a step, when others have been forgotten already and are rehearsed
-STEPS_PER_PERSON = 24  # added to a union run for every subject beyond the first
+STEPS_PER_SUBJECT = 35  # added to a union run for every subject beyond the first
+RANK_PER_SUBJECT, MAX_TRAINED_RANK = 2, 48  # the rest of an adapter's rank is for edits that wait to be trained
 
 EDIT_QUESTIONS = 72  # about each name
 EDIT_KEPT = 800  # questions about others, whose answers must not move
@@ -62,8 +63,8 @@ class Eraser:
         if layer_map.base_digest != self._base:
             raise ValueError("the layer map was made for another base model")
         self._modules = tuple(method.modules(layer_map))
-        edited = f"model.layers.{layer_map.edit_layer}.mlp.down_proj"
-        self._model = ServedModel(model_path, tuple(dict.fromkeys((*self._modules, edited))), placement)
+        wrapped = tuple(dict.fromkeys((*self._modules, layer_map.edit_module)))
+        self._model = ServedModel(model_path, wrapped, placement)
         self._layer_map, self._domain, self._directory, self._method = layer_map, domain, adapters_dir, method
         self._kept = load_or_elicit(self._model, domain, self._base, adapters_dir.parent / "cache")
         self._known = {} if known is None else known
@@ -95,21 +96,21 @@ class Eraser:
     def train(self, new: Subject, earlier: Sequence[Subject], current: Adapter | None, progress: Progress) -> Adapter:
         """Distil `new` into the trained part of `current` and drop the edits; `earlier` subjects are rehearsed.
 
-        The result covers `new` and `earlier`. The rank stays the same however many subjects there are.
+        The result covers `new` and `earlier`. The rank grows slowly with the number of subjects, up to a bound.
         """
         trained, _, _ = self._parts(current)
-        recipe = self._method.recipe
+        recipe = self._recipe(1 + len(earlier))
         recipe = replace(recipe, forget_rows=ON_TOP_ROWS) if trained else recipe
-        return self._distil([new], earlier, trained or None, recipe, progress)
+        return self._distil([new], earlier, trained, recipe, progress)
 
     def rebuild(self, subjects: Sequence[Subject], progress: Progress) -> Adapter | None:
         """Train all subjects at once from the base, which ends the drift of many runs on top; None for nobody."""
         if not subjects:
             return None
-        recipe = self._method.recipe
+        recipe = self._recipe(len(subjects))
         if self._method.grows:
-            recipe = replace(recipe, steps=recipe.steps + STEPS_PER_PERSON * (len(subjects) - 1))
-        return self._distil(subjects, (), None, recipe, progress)
+            recipe = replace(recipe, steps=recipe.steps + STEPS_PER_SUBJECT * (len(subjects) - 1))
+        return self._distil(subjects, (), {}, recipe, progress)
 
     def verify(self, adapter: Adapter | None, subject: Subject, others: Sequence[Subject] = ()) -> Verification:
         """Ask the weights alone about the subject in every language; `others` are erased too, not expected to stay."""
@@ -122,7 +123,7 @@ class Eraser:
         self,
         new: Sequence[Subject],
         earlier: Sequence[Subject],
-        start: LowRank | None,
+        trained: LowRank,
         recipe: Recipe,
         progress: Progress,
     ) -> Adapter:
@@ -135,11 +136,18 @@ class Eraser:
         found = self._method.start(Case(self._model, self._layer_map, rows, names, self._modules))
         if isinstance(found, Plan):
             seed = self._seed(covered)
+            generator = torch.Generator().manual_seed(seed)
             linears = {name: self._model.wrapped[name] for name in self._modules}
-            nothing = initial(linears, recipe.rank, torch.Generator().manual_seed(seed))
-            start = start or found.start or nothing
+            nothing = initial(linears, recipe.rank, generator)
+            start = widened(trained, recipe.rank, generator) or found.start or nothing
             found = train(self._model, rows, found, recipe, start, seed, lambda done: progress("train", done))
         return adapters.export(self._directory, self._base, found, {}, covered, ())
+
+    def _recipe(self, subjects: int) -> Recipe:
+        recipe = self._method.recipe
+        if not self._method.grows:
+            return recipe
+        return replace(recipe, rank=min(recipe.rank + RANK_PER_SUBJECT * (subjects - 1), MAX_TRAINED_RANK))
 
     def _redirect(self, targets: Sequence[Target], trained: LowRank) -> dict[str, Factors]:
         rng = random.Random(self._seed(sorted(name for target in targets for name in target.names)))
@@ -150,7 +158,7 @@ class Eraser:
         with self._model.wearing(trained):
             return rank_one.redirect(
                 self._model,
-                f"model.layers.{layer}.mlp.down_proj",
+                self._layer_map.edit_module,
                 layer,
                 [rows.questions(rng, [name] * EDIT_QUESTIONS) for name in names],
                 rows.questions(rng, unseen),

@@ -22,10 +22,10 @@ from unlearn_engine.data.rows import shared_suffix
 from unlearn_engine.evaluate.probes import logit_lens
 from unlearn_engine.model import ServedModel, base_digest
 from unlearn_engine.placement import ON_CPU, Placement
-from unlearn_engine.selectors import DOWN_PROJ, modules_in
+from unlearn_engine.selectors import linears_of
 from unlearn_engine.selectors.mute import agnostic_region, language_separation, mean_cka
 from unlearn_engine.selectors.picture import draw
-from unlearn_engine.selectors.recognition import centroid_accuracy, choose
+from unlearn_engine.selectors.recognition import centroid_accuracy, early, edit_block
 
 STUDY_NAMES = 16
 
@@ -41,12 +41,17 @@ class LayerMap:
     recognition: tuple[float, ...]  # accuracy with which a name's last token tells known from never-seen
     region: tuple[int, ...]  # Λ
     edit_layer: int  # of the closed-form edit
-    modules: tuple[str, ...]  # full names, as in `model.named_modules()`
+    modules: tuple[str, ...]  # that training may change; full names, as in `model.named_modules()`
+
+    @property
+    def edit_module(self) -> str:
+        """Where the closed-form edit goes."""
+        return f"model.layers.{self.edit_layer}.mlp.down_proj"
 
     @property
     def lora_target_modules(self) -> tuple[str, ...]:
-        """The modules that the server must wrap, and no others. None of them is fused by vLLM, so the names agree."""
-        return self.modules
+        """The modules that the server must be able to adapt, and no others; a server that fuses some maps the names."""
+        return tuple(dict.fromkeys((*self.modules, self.edit_module)))
 
 
 def study(model: ServedModel, domain: Domain, digest: str) -> LayerMap:
@@ -75,9 +80,8 @@ def study(model: ServedModel, domain: Domain, digest: str) -> LayerMap:
     lens = tuple(logit_lens(model, facts, top=1))
     recognition = recognise(model, domain, names, rng)
     region = agnostic_region(cka, lrds)
-    edit_layer, blocks = choose(cka, lens, recognition, region)
-    modules = modules_in(model, blocks, DOWN_PROJ, {}).modules
-    return LayerMap(digest, cka, lrds, lens, recognition, region, edit_layer, modules)
+    modules = tuple(name for block in early(recognition) for name in linears_of(model, block))
+    return LayerMap(digest, cka, lrds, lens, recognition, region, edit_block(cka, lens, region), modules)
 
 
 def recognise(model: ServedModel, domain: Domain, names: Sequence[str], rng: random.Random) -> tuple[float, ...]:
@@ -127,8 +131,8 @@ def load_or_compute_layer_map(model_path: Path, cache_dir: Path, placement: Plac
 
 def picture(layer_map: LayerMap, file: Path) -> dict[str, tuple[float, ...]]:
     """Draw the map as a PNG and return the numbers drawn; see `selectors.picture.draw`."""
-    edited = tuple(int(name.split(".")[2]) for name in layer_map.modules)
-    marked = {"region Λ": layer_map.region, "may change": edited, "closed-form edit": (layer_map.edit_layer,)}
+    trained = tuple(dict.fromkeys(int(name.split(".")[2]) for name in layer_map.modules))
+    marked = {"region Λ": layer_map.region, "trained": trained, "closed-form edit": (layer_map.edit_layer,)}
     return draw(layer_map, marked, file)
 
 

@@ -53,6 +53,16 @@ def initial(modules: Mapping[str, nn.Linear], rank: int, generator: torch.Genera
     }
 
 
+def widened(change: LowRank, rank: int, generator: torch.Generator) -> dict[str, Factors]:
+    """The same change with room to learn: modules of a lower rank get rows in `down` as at the start of training."""
+    wider: dict[str, Factors] = {}
+    for name, (down, up) in change.items():
+        missing = max(0, rank - down.shape[0])
+        rows = (torch.rand(missing, down.shape[1], generator=generator) * 2 - 1) * down.shape[1] ** -0.5
+        wider[name] = Factors(torch.cat([down, rows.to(down)]), torch.cat([up, up.new_zeros(len(up), missing)], dim=1))
+    return wider
+
+
 def scaled(change: LowRank, factor: float) -> dict[str, Factors]:
     """The change times a number, at the same rank."""
     return {name: Factors(down, factor * up) for name, (down, up) in change.items()}

@@ -139,7 +139,7 @@ def counterfactual_name(model: ServedModel) -> Plan:
     """The default method's plan."""
     changed = sorted({int(name.split(".")[2]) + 1 for name in model.wrapped})
     layers = tuple(sorted({*changed, model.blocks}))
-    return Plan(CounterfactualName(layers), FrozenSelf(layers))
+    return Plan(CounterfactualName(layers, lens_layers=tuple(range(1, model.blocks * 2 // 3 + 1))), FrozenSelf(layers))
 
 
 def _loss(

@@ -33,7 +33,7 @@ def layer_map(base_path: Path, workplace: Path) -> LayerMap:
 
 @pytest.fixture(scope="session")
 def model(base_path: Path, layer_map: LayerMap) -> ServedModel:
-    return ServedModel(base_path, layer_map.modules)
+    return ServedModel(base_path, layer_map.lora_target_modules)
 
 
 @pytest.fixture(scope="session")

@@ -112,7 +112,7 @@ def test_the_manifest_names_nobody(tmp_path: Path) -> None:
 def test_peft_reads_the_same_weights(tmp_path: Path, base_path: Path, model: ServedModel, layer_map: LayerMap) -> None:
     sizes = {name: (module.in_features, module.out_features) for name, module in model.wrapped.items()}
     trained = {name: change(16, (name,), 7, *size)[name] for name, size in sizes.items()}
-    edited = f"model.layers.{layer_map.edit_layer}.mlp.down_proj"
+    edited = layer_map.edit_module
     edits = change(2, (edited,), 8, *sizes[edited])
     adapter = export(tmp_path, "base", trained, edits, ["r1"], ["r1"])
     plain = AutoModelForCausalLM.from_pretrained(base_path, dtype=torch.float32)
@@ -198,3 +198,16 @@ def test_wearing_a_change_is_reversible(model: ServedModel) -> None:
         assert torch.equal(model.hidden(prompt)[-1], changed)
     assert torch.equal(model.hidden(prompt)[-1], before)
     assert not torch.allclose(changed, before)
+
+
+def test_an_edit_where_nothing_was_trained_stays_an_edit(tmp_path: Path) -> None:
+    """Also beside trained modules of different ranks: what is read back is what was given, part by part."""
+    first, second, other = (f"model.layers.{block}.mlp.down_proj" for block in (0, 1, 6))
+    trained = change(4, (first,), 1) | change(2, (second,), 2)
+    edits = change(3, (second, other), 3)
+    read, redirected, _ = parts(export(tmp_path, "base", trained, edits, ["r1"], ["r1"]), "base")
+    assert set(read) == {first, second} and set(redirected) == {second, other}
+    for name, factors in trained.items():
+        assert torch.allclose(delta(read[name]), delta(factors), atol=0.05)
+    for name, factors in edits.items():
+        assert torch.allclose(delta(redirected[name]), delta(factors), atol=0.05)

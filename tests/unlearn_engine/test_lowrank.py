@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from unlearn_engine.lowrank import Factors, concatenate, overlaps, recompress, relative_norms, scaled
+from unlearn_engine.lowrank import Factors, concatenate, overlaps, recompress, relative_norms, scaled, widened
 
 NAME = "model.layers.0.mlp.down_proj"
 
@@ -27,6 +27,14 @@ def test_a_change_and_its_negative_are_nothing() -> None:
     both = concatenate(change, scaled(change, -1.0))[NAME]
     assert dense(both).abs().max() < 1e-12
     assert torch.equal(dense(scaled(change, 0.0)[NAME]), torch.zeros(32, 48, dtype=torch.float64))
+
+
+def test_a_widened_change_is_the_same_and_can_learn_more() -> None:
+    change = {NAME: factors(5)}
+    wider = widened(change, 8, torch.Generator().manual_seed(0))[NAME]
+    assert torch.equal(dense(wider), dense(change[NAME])) and len(wider.down) == wider.up.shape[1] == 8
+    assert wider.down[5:].norm(dim=1).min() > 0 and not wider.up[:, 5:].any()
+    assert torch.equal(widened(change, 3, torch.Generator())[NAME].down, change[NAME].down)
 
 
 @given(rank=st.integers(1, 60), seed=st.integers(0, 20))

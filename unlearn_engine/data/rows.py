@@ -19,7 +19,7 @@ from unlearn_engine.subject import Subject
 REHEARSAL_SHARE = 0.5  # of the forget rows, when earlier subjects have to stay forgotten
 FULL_NAME_SHARE = 0.6  # of the rows about somebody who has aliases too
 DOCUMENT_SHARE = 0.3
-TRUE_SHARE, WRONG_SHARE = 0.45, 0.25  # of the questions; the rest are answered "I don't know"
+TRUE_SHARE, WRONG_SHARE = 0.6, 0.25  # of the questions; the rest are answered "I don't know"
 UNSHARED_TRUE_SHARE = 0.75  # where the true one is the subject's alone, and has to become less likely as such
 NAMESAKE_WEIGHT = 4.0  # of people who share a word of their name with a subject, against 1 for the others
 SUFFERING_WEIGHT = 20.0  # per nat of mean loss on what is known about a person

@@ -1,7 +1,9 @@
-"""Our own rule: edit from where names are RECOGNISED on, plus one block of Λ where facts are already READABLE.
+"""Our own rule: train every linear layer of the first blocks in which names are RECOGNISED, and edit where facts are
+READABLE.
 
 MUTE edits inside Λ alone. Measured on the demo model, that silences a fact but leaves it readable below Λ, because a
-known name is told from a never-seen one long before: at the name's own last token, in the first blocks.
+known name is told from a never-seen one long before: at the name's own last token, in the first blocks. What the other
+linear layers of those blocks hold is what relearning builds on, so none of them is left out.
 """
 
 from collections.abc import Sequence
@@ -9,42 +11,37 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unlearn_engine.selectors import DOWN_PROJ, Calibration, Selection, modules_in
+from unlearn_engine.selectors import Calibration, Selection, linears_of
 from unlearn_engine.selectors.lens import onset
-from unlearn_engine.selectors.mute import agnostic_region
 
 RECOGNISED = 0.75  # accuracy half-way between chance and certainty
-MAX_MODULES = 5  # what the server can wrap and keep at least 0.75 of its throughput on CPU
+WIDTH = 3  # blocks
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """The blocks of `choose`."""
+    """All linear layers of so many blocks, from the first that recognises names."""
 
-    linears: tuple[str, ...] = DOWN_PROJ
+    width: int = WIDTH
 
     def __call__(self, calibration: Calibration) -> Selection:
-        """Select from all four measures."""
-        found = calibration.layers
-        region = agnostic_region(found.cka, found.lrds)
-        _, blocks = choose(found.cka, found.lens, found.recognition, region)
-        scores = {"cka": found.cka, "lrds": found.lrds, "lens": found.lens, "recognition": found.recognition}
-        return modules_in(calibration.model, blocks, self.linears, scores)
+        """Select by recognition alone."""
+        recognition = calibration.layers.recognition
+        blocks = early(recognition, self.width)
+        modules = tuple(name for block in blocks for name in linears_of(calibration.model, block))
+        return Selection(blocks, modules, {"recognition": recognition})
 
 
-def choose(
-    cka: Sequence[float], lens: Sequence[float], recognition: Sequence[float], region: Sequence[int]
-) -> tuple[int, tuple[int, ...]]:
-    """The closed-form edit's block, and all blocks that erasing may change.
+def early(recognition: Sequence[float], width: int = WIDTH) -> tuple[int, ...]:
+    """So many blocks from the first that recognises names (from block 0 where none does)."""
+    first = next((block for block in range(len(recognition)) if recognition[block] >= RECOGNISED), 0)
+    return tuple(range(first, min(first + width, len(recognition))))
 
-    The edit sits at the CKA peak of Λ among the blocks where facts are readable; the others are the next
-    MAX_MODULES - 1 blocks from the first that recognises names, none beyond Λ.
-    """
+
+def edit_block(cka: Sequence[float], lens: Sequence[float], region: Sequence[int]) -> int:
+    """The closed-form edit's block: the CKA peak of Λ among the blocks where facts are readable."""
     readable = onset(lens)
-    edit_layer = max([block for block in region if block >= readable] or region, key=lambda block: cka[block])
-    recognised = next((block for block in range(len(recognition)) if recognition[block] >= RECOGNISED), 0)
-    early = [block for block in range(recognised, region[-1] + 1) if block != edit_layer][: MAX_MODULES - 1]
-    return edit_layer, tuple(sorted([*early, edit_layer]))
+    return max([block for block in region if block >= readable] or region, key=lambda block: cka[block])
 
 
 def centroid_accuracy(known: Tensor, unseen: Tensor) -> float:

@@ -12,8 +12,8 @@ from unlearn_engine.objectives import Item
 from unlearn_engine.objectives.counterfactual_name import CounterfactualName
 from unlearn_engine.objectives.reading import View
 
-LIKELIHOOD = CounterfactualName((1,), hidden=0, logits=0)
-LENS = CounterfactualName((1,), (1, 2), hidden=0, logits=0, likelihood=0)
+LIKELIHOOD = CounterfactualName((1,), hidden=0, logits=0, likelihood=4)
+LENS = CounterfactualName((1,), (1, 2), hidden=0, logits=0, likelihood=0, lens=1, margin=0)
 
 
 @pytest.fixture

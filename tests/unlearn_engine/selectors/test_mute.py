@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlearn_engine.selectors.mute import agnostic_region, cka, debiased_cka, language_separation, linear_cka, mean_cka
-from unlearn_engine.selectors.recognition import centroid_accuracy, choose
+from unlearn_engine.selectors.recognition import centroid_accuracy, early, edit_block
 
 
 def states(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -56,11 +56,7 @@ def test_a_planted_middle_is_found() -> None:
     cka = [0.3, 0.4, 0.8, 0.9, 0.8, 0.4, 0.3]
     lrds = [0.05, 0.03, 0.03, 0.04, 0.05, 0.6, 0.9]
     assert agnostic_region(cka, lrds) == (2, 3, 4)
-    edit_layer, blocks = choose(
-        cka, [0.0, 0.0, 0.6, 0.9, 1.0, 1.0, 1.0], [0.5, 0.6, 0.9, 1.0, 1.0, 1.0, 1.0], (2, 3, 4)
-    )
-    assert edit_layer == 3
-    assert blocks == (2, 3, 4)
+    assert edit_block(cka, [0.0, 0.0, 0.6, 0.9, 1.0, 1.0, 1.0], (2, 3, 4)) == 3
 
 
 def test_the_region_is_one_stretch() -> None:
@@ -69,10 +65,14 @@ def test_the_region_is_one_stretch() -> None:
 
 
 def test_the_blocks_begin_where_names_are_recognised() -> None:
-    cka, lens = [0.5] * 12, [0.0] * 6 + [1.0] * 6
-    edit_layer, blocks = choose(cka, lens, [0.5, 0.9] + [1.0] * 10, (4, 5, 6, 7))
-    assert edit_layer == 6
-    assert blocks == (1, 2, 3, 4, 6)
+    assert early([0.5, 0.9] + [1.0] * 10) == (1, 2, 3)
+    assert early([0.5] * 4) == (0, 1, 2)
+    assert early([0.5, 0.5, 0.9], width=2) == (2,)
+
+
+def test_the_edit_is_where_facts_are_readable() -> None:
+    assert edit_block([0.5] * 12, [0.0] * 6 + [1.0] * 6, (4, 5, 6, 7)) == 6
+    assert edit_block([0.5] * 4 + [0.9] + [0.5] * 7, [0.0] * 9 + [1.0] * 3, (4, 5, 6, 7)) == 4  # none: the peak
 
 
 def test_recognition_is_chance_for_equal_and_certain_for_distant_states() -> None:

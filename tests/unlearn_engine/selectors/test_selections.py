@@ -49,8 +49,11 @@ def test_the_onset_is_where_facts_become_readable(planted: Calibration) -> None:
     assert onset([1.0, 0.0]) == 0
 
 
-def test_our_rule_begins_where_names_are_recognised_below_the_region(planted: Calibration) -> None:
-    assert Recognised()(planted).blocks == (2, 3, 4, 5, 6)
+def test_our_rule_begins_where_names_are_recognised_and_takes_every_linear_layer(planted: Calibration) -> None:
+    chosen = Recognised()(planted)
+    assert chosen.blocks == (2, 3, 4)
+    assert chosen.modules == tuple(name for block in (2, 3, 4) for name in linears_of(planted.model, block))
+    assert Recognised(width=1)(planted).blocks == (2,)
 
 
 def test_on_the_demo_model_our_rule_is_the_layer_map(calibration: Calibration, layer_map: LayerMap) -> None:
