@@ -68,7 +68,7 @@ KEPT_ROWS = 128
 NAME_ITEMS = 160
 LEARNING_STEPS = 24
 SLACK = 0.2  # nats per token
-EDIT_RANK = 32  # what a server has room for
+EDIT_RANK = 32  # of an edit with a key for each question, and of FILA's two halves together
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ class Method:
 QUICK = Recipe(steps=60, forget_rows=16, retain_rows=28, learning_rate=3e-3)
 ALONE = replace(QUICK, retain_rows=1)  # where nothing is retained, and the one row counts for nothing
 SLOW = replace(QUICK, steps=12, forget_rows=8, retain_rows=8)  # where a step takes some thirty backward passes
+HIDDEN = replace(QUICK, learning_rate=1e-2)  # the demo model's hidden states have norms of some hundred
 NOTHING = partial(Sum, retain_weight=0.0)
 
 
@@ -160,7 +161,7 @@ def _states(forget: Callable[[int], Objective], retain_weight: float) -> Method:
         rule = Sum(retain_weight=retain_weight)
         return Plan(forget(case.depth), HiddenStates(case.depth), rule, stop=case.stop_rule())
 
-    return Method(start, QUICK, _three_blocks)
+    return Method(start, HIDDEN, _three_blocks)
 
 
 def _three_blocks(layers: LayerMap) -> tuple[str, ...]:
@@ -172,10 +173,6 @@ def _three_blocks(layers: LayerMap) -> tuple[str, ...]:
 def _first_of_region(layers: LayerMap) -> tuple[str, ...]:
     """Where edits at the name's last token act: below the region the name is not whole, above it is read already."""
     return (f"model.layers.{layers.region[0]}.mlp.down_proj",)
-
-
-def _edit_block(layers: LayerMap) -> tuple[str, ...]:
-    return (f"model.layers.{layers.edit_layer}.mlp.down_proj",)
 
 
 def _attention(layers: LayerMap) -> tuple[str, ...]:
@@ -216,14 +213,16 @@ def _kuda(case: Case) -> Plan:
     generator = torch.Generator().manual_seed(0)
     kicked = kick(initial(case.linears, QUICK.rank, generator), generator)
     kept = null_space(case.model, [row.prompt + row.answer for row in case.kept(KEPT_ROWS)], relaxation=0.2)
-    return Plan(KUDA(case.depth), HiddenStates(case.depth), Sum(), lambda *_: (kept,), kicked, case.stop_rule())
+    objective = KUDA(case.depth, strength=100.0)  # at 1, a bounded cosine against squared distances, nothing moves
+    return Plan(objective, HiddenStates(case.depth), Sum(), lambda *_: (kept,), kicked, case.stop_rule())
 
 
 def _sae_guided(case: Case) -> Plan:
     base, items = View(case.model, None, 0, {}), case.items(KEPT_ROWS)
     unknown = features(base, [item._replace(prompt=item.twin) for item in items], case.depth).mean(0)
     objective = SAEGuided(case.depth, features(base, items, case.depth).mean(0), unknown)
-    return Plan(objective, HiddenStates(case.depth), stop=case.stop_rule())
+    rule = Sum(retain_weight=0.01)  # a hinge of at most 2 against squared distances: at 1, nothing moves
+    return Plan(objective, HiddenStates(case.depth), rule, stop=case.stop_rule())
 
 
 def _swap(case: Case) -> Plan:
@@ -343,9 +342,9 @@ METHODS: Mapping[str, Method] = {
     "graddiff": _loss(GradientAscent, rule=partial(Sum, retain_weight=5.0)),
     "llmu": _loss(LLMU, Divergence),
     "npo": _loss(NPO, rule=partial(Sum, retain_weight=5.0)),
-    "simnpo": _loss(SimNPO, rule=partial(Sum, forget_weight=0.125)),
+    "simnpo": _loss(SimNPO, rule=partial(Sum, forget_weight=0.25)),  # in 60 steps, the published 0.125 does little
     "wga": _loss(WGA),
-    "satimp": _loss(SatImp, rule=partial(Sum, forget_weight=0.1)),
+    "satimp": _loss(SatImp),  # with the published weight of 0.1 nothing moves: the demo model is certain
     "catnip": _loss(CATNIP, rule=NOTHING, recipe=ALONE),
     "dto": _loss(DTO, rule=NOTHING, recipe=ALONE),
     "ihl-fila": Method(_fila, QUICK),
@@ -363,10 +362,10 @@ METHODS: Mapping[str, Method] = {
     "swap": Method(_swap, QUICK),
     "switch": Method(_switch, QUICK, marker=MARKER),
     # Hidden states are moved.
-    "rmu": _states(RMU, retain_weight=1.0),
-    "adaptive-rmu": _states(AdaptiveRMU, retain_weight=1.0),
-    "kuda": Method(_kuda, QUICK),
-    "sae-guided": Method(_sae_guided, QUICK),
+    "rmu": _states(RMU, retain_weight=1.0),  # with the published 1200 nothing moves
+    "adaptive-rmu": _states(AdaptiveRMU, retain_weight=30.0),  # with 1 all is lost
+    "kuda": Method(_kuda, HIDDEN),
+    "sae-guided": Method(_sae_guided, HIDDEN),
     # One loss, other ways to follow it.
     "npo-blur": _loss(NPO, rule=RetainWithin),
     "npo-ofmu": _loss(NPO, rule=PenaltyBilevel, recipe=SLOW),
@@ -376,7 +375,7 @@ METHODS: Mapping[str, Method] = {
     "npo-u2a": _loss(partial(Weighed, NPO(), IDK()), recipe=SLOW),
     "graddiff-norm-cap": Method(_norm_cap, QUICK),
     # Nothing is trained.
-    "rank-one": Method(_rank_one, modules=_edit_block),
+    "rank-one": Method(_rank_one, modules=lambda layers: (layers.edit_module,)),
     "rocr": Method(_rocr, modules=_first_of_region),
     "unierase": Method(_unierase, modules=_first_of_region),
     "slug": Method(_slug, modules=_attention),

@@ -40,8 +40,5 @@ class Weighed:
         found = self.weights(
             example_gradients(student.parameters, losses), torch.cat([part.flatten() for part in outer])
         )
-        total = torch.zeros((), device=student.model.device)
-        for weight, loss in zip(found.tolist(), losses, strict=True):
-            if weight:
-                total = total + weight * loss()
-        return total
+        counted = [(weight, loss) for weight, loss in zip(found.tolist(), losses, strict=True) if weight]
+        return torch.stack([weight * loss() for weight, loss in counted]).sum()

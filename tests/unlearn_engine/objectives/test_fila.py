@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tests.unlearn_engine.objectives.toy import HIDDEN, NAMES, ToyModel, change, gradient, items, normal, viewed
 from unlearn_engine.lowrank import Factors, concatenate, rank
-from unlearn_engine.objectives.fila import factorise, importance, squared_gradients, start
+from unlearn_engine.objectives.fila import Held, factorise, importance, squared_gradients, start
 from unlearn_engine.objectives.ihl import IHL
 from unlearn_engine.objectives.remember import Remember
 
@@ -43,6 +43,16 @@ def test_export_is_exact_at_twice_the_rank() -> None:
         assert torch.linalg.matrix_rank(product(exported[name]).detach(), atol=1e-12) <= 6
     loss = IHL()(viewed(MODEL, exported), viewed(MODEL, None), items())
     assert gradient(loss, trained).norm() > 1e-3  # the trained half learns through the concatenation
+
+
+def test_the_frozen_half_is_put_back_and_the_other_left_alone() -> None:
+    begun = start(MODEL, FORGET, RETAIN, rank=3)  # type: ignore[arg-type]
+    moved = {name: Factors(*(part + 0.1 for part in pair)) for name, pair in begun.whole.items()}
+    Held(begun.frozen)(moved)
+    for name, (down, up) in moved.items():
+        assert torch.equal(down[3:], begun.frozen[name].down) and torch.equal(up[:, 3:], begun.frozen[name].up)
+        assert torch.equal(down[:3], begun.change[name].down + 0.1)
+        assert torch.equal(up[:, :3], begun.change[name].up + 0.1)
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0])
