@@ -21,7 +21,7 @@ from unlearn_engine.model import ServedModel
 from unlearn_engine.subject import Subject
 from unlearn_engine.train import Plan, Recipe, train
 
-TINY = Recipe(rank=4, steps=2, forget_rows=3, retain_rows=3, learning_rate=0.3)
+TINY = Recipe(rank=4, steps=2, forget_rows=2, retain_rows=2, learning_rate=0.3)
 SMALL = {"GAUGED_ITEMS": 4, "KEPT_ROWS": 6, "NAME_ITEMS": 6, "EDIT_RANK": 8, "LEARNING_STEPS": 2}
 
 Change = dict[str, Factors]
@@ -79,7 +79,8 @@ def run(
         case = Case(model, layer_map, RowSource(model, one_language, kept, [target]), target.names, modules)
         found = method.start(case)
         if isinstance(found, Plan):
-            found = train(model, case.rows, found, TINY, None, 7, lambda done: None)
+            recipe = replace(TINY, steps=1 if method.recipe == methods.SLOW else TINY.steps)
+            found = train(model, case.rows, found, recipe, None, 7, lambda done: None)
         return model, found
 
     return once
