@@ -352,7 +352,7 @@ METHODS: Mapping[str, Method] = {
     "undial": _loss(UNDIAL, rule=NOTHING, recipe=ALONE),
     "ce-u": _loss(partial(CEU, skipped=0)),  # with the published 1, nothing is left of answers of two tokens
     "idk": _loss(IDK),
-    "dpo": _loss(DPO),
+    "dpo": _loss(DPO, rule=partial(Sum, retain_weight=5.0)),  # with the published 1 nothing stays
     "altpo": _loss(AltPO, rule=partial(Sum, retain_weight=2.0)),
     "meow": _loss(MEOW, rule=NOTHING, recipe=ALONE),
     "whp": Method(_whp, QUICK),
