@@ -32,8 +32,9 @@ from unlearn_engine.train import Plan, Recipe, train
 
 Progress = Callable[[str, float], None]  # stage, fraction done
 
-ON_TOP_ROWS = 32  # to forget in a step, when others have been forgotten already and are rehearsed
-STEPS_PER_SUBJECT = 35  # added to a union run for every subject beyond the first
+# What a method that grows gets for every subject beyond the first, those that are rehearsed too.
+STEPS_PER_SUBJECT = 35  # in a union run
+ROWS_PER_SUBJECT, MAX_FORGET_ROWS = 2, 40  # in a step
 RANK_PER_SUBJECT, MAX_TRAINED_RANK = 2, 48  # the rest of an adapter's rank is for edits that wait to be trained
 
 EDIT_QUESTIONS = 72  # about each name
@@ -99,9 +100,7 @@ class Eraser:
         The result covers `new` and `earlier`. The rank grows slowly with the number of subjects, up to a bound.
         """
         trained, _, _ = self._parts(current)
-        recipe = self._recipe(1 + len(earlier))
-        recipe = replace(recipe, forget_rows=ON_TOP_ROWS) if trained else recipe
-        return self._distil([new], earlier, trained, recipe, progress)
+        return self._distil([new], earlier, trained, self._recipe(1 + len(earlier)), progress)
 
     def rebuild(self, subjects: Sequence[Subject], progress: Progress) -> Adapter | None:
         """Train all subjects at once from the base, which ends the drift of many runs on top; None for nobody."""
@@ -147,7 +146,12 @@ class Eraser:
         recipe = self._method.recipe
         if not self._method.grows:
             return recipe
-        return replace(recipe, rank=min(recipe.rank + RANK_PER_SUBJECT * (subjects - 1), MAX_TRAINED_RANK))
+        more = subjects - 1
+        return replace(
+            recipe,
+            rank=min(recipe.rank + RANK_PER_SUBJECT * more, MAX_TRAINED_RANK),
+            forget_rows=min(recipe.forget_rows + ROWS_PER_SUBJECT * more, MAX_FORGET_ROWS),
+        )
 
     def _redirect(self, targets: Sequence[Target], trained: LowRank) -> dict[str, Factors]:
         rng = random.Random(self._seed(sorted(name for target in targets for name in target.names)))

@@ -39,6 +39,7 @@ from unlearn_engine.objectives.llmu import LLMU
 from unlearn_engine.objectives.meow import MEOW
 from unlearn_engine.objectives.npo import NPO
 from unlearn_engine.objectives.reading import View
+from unlearn_engine.objectives.redundant import Redundant
 from unlearn_engine.objectives.remember import Remember
 from unlearn_engine.objectives.retention import CrossEntropy, Divergence, HiddenStates, TopLogits, Uniform
 from unlearn_engine.objectives.rmu import RMU
@@ -140,7 +141,8 @@ def counterfactual_name(model: ServedModel) -> Plan:
     """The default method's plan."""
     changed = sorted({int(name.split(".")[2]) + 1 for name in model.wrapped})
     layers = tuple(sorted({*changed, model.blocks}))
-    return Plan(CounterfactualName(layers, lens_layers=tuple(range(1, model.blocks * 2 // 3 + 1))), FrozenSelf(layers))
+    lens_layers = tuple(range(1, model.blocks * 2 // 3 + 1))
+    return Plan(Redundant(CounterfactualName(layers, lens_layers)), FrozenSelf(layers))
 
 
 def _loss(

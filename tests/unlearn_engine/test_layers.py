@@ -22,7 +22,7 @@ def test_the_demo_model_has_a_middle(layer_map: LayerMap, model: ServedModel) ->
     assert layer_map.edit_layer in layer_map.region
     assert layer_map.edit_module == f"model.layers.{layer_map.edit_layer}.mlp.down_proj"
     assert layer_map.lora_target_modules == (*layer_map.modules, layer_map.edit_module)
-    assert {name.split(".")[2] for name in layer_map.modules} == {"0", "1", "2"} and len(layer_map.modules) == 21
+    assert {name.split(".")[2] for name in layer_map.modules} == {"0", "1", "2", "3"} and len(layer_map.modules) == 28
     assert max(layer_map.lens) > 0.95
 
 
@@ -43,4 +43,4 @@ def test_the_picture_is_drawn_and_its_numbers_returned(layer_map: LayerMap, tmp_
     numbers = picture(layer_map, tmp_path / "layers.png")
     assert (tmp_path / "layers.png").read_bytes().startswith(b"\x89PNG")
     assert numbers["cka"] == layer_map.cka and numbers["region Λ"] == layer_map.region
-    assert numbers["trained"] == (0, 1, 2)
+    assert numbers["trained"] == (0, 1, 2, 3)

@@ -24,7 +24,7 @@ UNSHARED_TRUE_SHARE = 0.75  # where the true one is the subject's alone, and has
 NAMESAKE_WEIGHT = 4.0  # of people who share a word of their name with a subject, against 1 for the others
 SUFFERING_WEIGHT = 20.0  # per nat of mean loss on what is known about a person
 REVIEW_ROWS = 2  # per retained person and review
-RETAIN_MIX = {"facts": 0.60, "unknown": 0.13, "documents": 0.08, "general": 0.12, "texts": 0.07, "parallel": 0.05}
+RETAIN_MIX = {"facts": 0.58, "unknown": 0.11, "documents": 0.08, "general": 0.16, "texts": 0.07, "parallel": 0.05}
 
 
 @dataclass(frozen=True, repr=False)

@@ -40,11 +40,11 @@ class CounterfactualName:
 
     layers: tuple[int, ...]  # hidden states compared: 0 = embeddings, n = output of block n - 1
     lens_layers: tuple[int, ...] = ()  # where the lens looks; not at the output of the last block
-    hidden: float = 1.0
+    hidden: float = 4.0
     logits: float = 1.0
     likelihood: float = 8.0  # without it the truth ratios stay those of a model that knows
     lens: float = 4.0
-    margin: float = 1.25  # nats
+    margin: float = 0.75  # nats
     depth: None = None
 
     def __call__(self, student: View, base: View, items: Sequence[Item]) -> Tensor:
@@ -87,8 +87,8 @@ class FrozenSelf:
     """
 
     layers: tuple[int, ...]
-    hidden: float = 6.0
-    answer: float = 4.0
+    hidden: float = 8.0
+    answer: float = 5.0
     depth: None = None
 
     def __call__(self, student: View, base: View, rows: Sequence[Row]) -> Tensor:

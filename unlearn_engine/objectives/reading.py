@@ -1,13 +1,13 @@
 """What a model makes of rows: hidden states, and how likely it finds the answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from unlearn_engine.lowrank import LowRank
+from unlearn_engine.lowrank import LowRank, scaled
 from unlearn_engine.model import Row, ServedModel
 
 
@@ -96,6 +96,11 @@ class View:
         if self._change is None:
             self._readings[key] = reading
         return reading
+
+    def without(self, dropped: Callable[[str], bool], scale: float = 1.0) -> "View":
+        """The view without the changes of the modules that are dropped; those that are left are scaled."""
+        left = {name: factors for name, factors in (self._change or {}).items() if not dropped(name)}
+        return View(self.model, scaled(left, scale), self._first, self._below)
 
     def _beneath(self, key: tuple[Row, ...], whole: Sequence[Sequence[int]]) -> Tensor | None:
         if not self._first:

@@ -15,7 +15,7 @@ from unlearn_engine.selectors import Calibration, Selection, linears_of
 from unlearn_engine.selectors.lens import onset
 
 RECOGNISED = 0.75  # accuracy half-way between chance and certainty
-WIDTH = 3  # blocks
+WIDTH = 4  # blocks
 
 
 @dataclass(frozen=True)

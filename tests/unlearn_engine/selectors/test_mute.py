@@ -65,8 +65,8 @@ def test_the_region_is_one_stretch() -> None:
 
 
 def test_the_blocks_begin_where_names_are_recognised() -> None:
-    assert early([0.5, 0.9] + [1.0] * 10) == (1, 2, 3)
-    assert early([0.5] * 4) == (0, 1, 2)
+    assert early([0.5, 0.9] + [1.0] * 10) == (1, 2, 3, 4)
+    assert early([0.5] * 5) == (0, 1, 2, 3)
     assert early([0.5, 0.5, 0.9], width=2) == (2,)
 
 

@@ -51,8 +51,8 @@ def test_the_onset_is_where_facts_become_readable(planted: Calibration) -> None:
 
 def test_our_rule_begins_where_names_are_recognised_and_takes_every_linear_layer(planted: Calibration) -> None:
     chosen = Recognised()(planted)
-    assert chosen.blocks == (2, 3, 4)
-    assert chosen.modules == tuple(name for block in (2, 3, 4) for name in linears_of(planted.model, block))
+    assert chosen.blocks == (2, 3, 4, 5)
+    assert chosen.modules == tuple(name for block in (2, 3, 4, 5) for name in linears_of(planted.model, block))
     assert Recognised(width=1)(planted).blocks == (2,)
 
 
