@@ -53,6 +53,7 @@ def measured(row: Row, gold: Path | None, parts: Sequence[str], progress: Progre
         row |= judge(candidate.model, candidate.change, instruction=candidate.instruction, parts=(part,))
     progress.remove_task(task)
     seconds = {"seconds": candidate.seconds, "seconds_per_request": candidate.seconds / people}
+    row["blocks"] = sorted({int(name.split(".")[2]) for name in candidate.change or ()})
     return row | seconds | {"adapter": candidate.adapter, "parts": [*row["parts"], *parts]}
 
 

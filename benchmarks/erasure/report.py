@@ -58,8 +58,8 @@ def write(rows: Sequence[Row], curves: Mapping[str, Sequence[Row]], documentatio
 
 def table(rows: Sequence[Row]) -> str:
     """One line per row; shares without the leading zero, p to one digit."""
-    lines = [["method", "selector", *TABLE], ["---"] * (len(TABLE) + 2)]
-    lines += [[row["method"], row["selector"] or "own", *(_cell(row, keys) for keys in TABLE.values())] for row in rows]
+    lines = [["method", "selector (blocks)", *TABLE], ["---"] * (len(TABLE) + 2)]
+    lines += [[row["method"], _where(row), *(_cell(row, keys) for keys in TABLE.values())] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -70,6 +70,11 @@ def sequence_table(steps: Sequence[Row]) -> str:
     lines = [["people", *heads], ["---"] * (len(heads) + 1)]
     lines += [[str(step["people"]), *(_number(key, step[key]) for key in keys)] for step in steps]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _where(row: Row) -> str:
+    blocks = ", ".join(map(str, row.get("blocks", ())))
+    return f"{row['selector'] or 'own'} ({blocks})" if blocks else row["selector"] or "own"
 
 
 def _cell(row: Row, keys: Sequence[str]) -> str:
