@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-DATA = Path("../shared/data/tofu")
-TRANSLATIONS = Path("../shared/data/tofu_multilingual")
+DATA = Path("build/data/tofu")  # TOFU's own JSON files, as they are published
+TRANSLATIONS = Path("build/data/tofu_multilingual")
 QUESTIONS_PER_AUTHOR = 20
 AUTHORS = 200
 AUTHORS_TO_FORGET: Mapping[str, int] = {"forget01": 2, "forget05": 10}
@@ -23,9 +23,10 @@ _NAME = re.compile(rf"\b{_WORD}(?: (?:de |la |van |der |bin |ibn |el )*{_WORD})+
 
 @dataclass(frozen=True)
 class Question:
-    """One question. The rest is empty where TOFU has none: another way to say the answer, false answers said in that
+    """One question. The rest is empty where TOFU has none.
 
-    way, and the words by which the question tells whom it is about (nearly always the name).
+    That is: another way to say the answer, false answers said in that way, and the words by which the question tells
+    whom it is about (nearly always the name).
     """
 
     question: str
