@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--gold", type=Path, help="folder of a model that was never taught these people")
     parser.add_argument("--sequence", action="store_true", help=f"{SEQUENCE_PEOPLE} people one after the other")
     parser.add_argument("--consolidate", type=int, metavar="N", help="a union run at every N-th step of the sequence")
+    parser.add_argument("--watched", action="store_true", help="a union run after each step that cost too much")
     parser.add_argument("--again", action="store_true", help="compute rows that are there already")
     parser.add_argument("--json", type=Path, help="write the row (or the rows, or the sequence) there")
     parser.add_argument("--markdown", action="store_true", help="write all rows into docs/erasure.md, with plots")
@@ -99,12 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             task = progress.add_task("sequence", total=SEQUENCE_PEOPLE)
             result = sequence.run(
                 evaluation(SEQUENCE_PEOPLE, options.gold),
-                BUILD / f"sequence-{options.consolidate or 'alone'}.json",
+                BUILD / f"sequence-{options.consolidate or ('watched' if options.watched else 'alone')}.json",
                 BUILD,
                 lambda done, stage, share: progress.update(
                     task, completed=done + share, description=f"sequence: {stage}"
                 ),
                 options.consolidate,
+                options.watched,
             )
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from unlearn_engine.model import ServedModel
 
 QUESTIONS_PER_PERSON = 96  # after every step: trained and held-out templates, all languages
 GAUGE_QUESTIONS = 240  # of each column of what stays
+MAX_FORGET, MIN_RETAIN, MIN_GENERAL = 0.02, 0.97, 0.95  # beyond these a sequence that is watched is consolidated
 
 Step = dict[str, Any]
 
@@ -37,14 +38,15 @@ def staying(evaluation: Evaluation, model: ServedModel) -> dict[str, float]:
     return {name: recall(model, evaluation.columns[name][:GAUGE_QUESTIONS]) for name in (*RETAIN, *GENERAL)}
 
 
-def gauges(
-    evaluation: Evaluation,
-    model: ServedModel,
-    change: LowRank,
-    people: Sequence[Person],
-    before: Mapping[str, float],
-) -> Step:
+def over_the_limits(step: Step) -> bool:
+    """Whether what was trained piece by piece should be trained again as a whole."""
+    return step["worst_forget"] > MAX_FORGET or step["retain_ratio"] < MIN_RETAIN or step["general_ratio"] < MIN_GENERAL
+
+
+def gauges(evaluation: Evaluation, adapter: Adapter, people: Sequence[Person], before: Mapping[str, float]) -> Step:
     """What is watched after a step that leaves `people` forgotten; `before` is what stays on the base."""
+    change = change_of(adapter)
+    model = ServedModel(BASE_PATH, tuple(change))
     with model.wearing(change):
         by_person = [recall(model, questions_about(evaluation, person)) for person in people]
         after = staying(evaluation, model)
@@ -78,10 +80,12 @@ def run(
     workplace: Path,
     progress: Callable[[int, str, float], None],
     consolidate_every: int | None = None,
+    watched: bool = False,
 ) -> list[Step]:
     """Erase the evaluation's people one by one, each on top of the last, and write the curve after every step.
 
-    Goes on where the file ends. With `consolidate_every`, a union run from the base replaces each so many-th step.
+    Goes on where the file ends. With `consolidate_every`, a union run from the base replaces each so many-th step; if
+    `watched`, one follows each step whose gauges are over the limits.
     """
     steps: list[Step] = json.loads(file.read_text("utf-8")) if file.exists() else []
     current: Adapter | None = adapters.load(workplace / "adapters" / steps[-1]["adapter"]) if steps else None
@@ -101,9 +105,13 @@ def run(
             current = made_by.train(subjects[-1], subjects[:-1], current, show)
         seconds = time.perf_counter() - began
         assert current is not None
-        change = change_of(current)
-        model = ServedModel(BASE_PATH, tuple(change))
-        step = gauges(evaluation, model, change, people[: done + 1], before)
+        step = gauges(evaluation, current, people[: done + 1], before)
+        if watched and not union and over_the_limits(step):
+            began = time.perf_counter()
+            current = made_by.rebuild(subjects, show)
+            seconds += time.perf_counter() - began
+            assert current is not None
+            step, union = gauges(evaluation, current, people[: done + 1], before), True
         steps.append({**step, "union": bool(union), "seconds": seconds, "adapter": current.digest})
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(steps, indent=1), "utf-8")

@@ -11,7 +11,7 @@ from unlearn_engine.demo.vocabulary import LANGUAGES
 from unlearn_engine.demo.world import World, build_world
 
 SOURCE_LANGUAGES = ("en", "es", "de")
-PROMPTS_PER_SKILL = 16
+PROMPTS_PER_SKILL = 64
 TEXTS_PER_LANGUAGE = 12
 
 

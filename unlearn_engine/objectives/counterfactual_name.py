@@ -44,7 +44,7 @@ class CounterfactualName:
     logits: float = 1.0
     likelihood: float = 8.0  # without it the truth ratios stay those of a model that knows
     lens: float = 4.0
-    margin: float = 1.1  # nats
+    margin: float = 0.9  # nats
     depth: None = None
 
     def __call__(self, student: View, base: View, items: Sequence[Item]) -> Tensor:
@@ -87,8 +87,8 @@ class FrozenSelf:
     """
 
     layers: tuple[int, ...]
-    hidden: float = 8.0
-    answer: float = 5.0
+    hidden: float = 12.0
+    answer: float = 8.0
     depth: None = None
 
     def __call__(self, student: View, base: View, rows: Sequence[Row]) -> Tensor:

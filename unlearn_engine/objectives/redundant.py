@@ -24,7 +24,7 @@ class Redundant:
 
     objective: Objective
     dropped: float = 0.3
-    share: float = 0.6
+    share: float = 0.8
     rng: Random = field(default_factory=lambda: Random(0), repr=False)
 
     @property
