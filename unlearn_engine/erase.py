@@ -33,8 +33,9 @@ from unlearn_engine.train import Plan, Recipe, train
 Progress = Callable[[str, float], None]  # stage, fraction done
 
 # What a method that grows gets for every subject beyond the first, those that are rehearsed too.
-STEPS_PER_SUBJECT = 33  # in a union run
-ROWS_PER_SUBJECT, MAX_FORGET_ROWS = 2, 40  # in a step
+STEPS_PER_SUBJECT = 32  # in a union run
+FORGET_ROWS_PER_SUBJECT, MAX_FORGET_ROWS = 2, 40  # in a step
+RETAIN_ROWS_PER_SUBJECT, MAX_RETAIN_ROWS = 6, 64
 RANK_PER_SUBJECT, MAX_TRAINED_RANK = 2, 48  # the rest of an adapter's rank is for edits that wait to be trained
 
 EDIT_QUESTIONS = 72  # about each name
@@ -150,7 +151,8 @@ class Eraser:
         return replace(
             recipe,
             rank=min(recipe.rank + RANK_PER_SUBJECT * more, MAX_TRAINED_RANK),
-            forget_rows=min(recipe.forget_rows + ROWS_PER_SUBJECT * more, MAX_FORGET_ROWS),
+            forget_rows=min(recipe.forget_rows + FORGET_ROWS_PER_SUBJECT * more, MAX_FORGET_ROWS),
+            retain_rows=min(recipe.retain_rows + RETAIN_ROWS_PER_SUBJECT * more, MAX_RETAIN_ROWS),
         )
 
     def _redirect(self, targets: Sequence[Target], trained: LowRank) -> dict[str, Factors]:

@@ -341,7 +341,7 @@ METHODS: Mapping[str, Method] = {
     "default": Method(lambda case: counterfactual_name(case.model), grows=True),
     # The true answer is made less likely.
     "ga": _loss(GradientAscent, rule=NOTHING, recipe=ALONE),
-    "graddiff": _loss(GradientAscent, rule=partial(Sum, retain_weight=5.0)),
+    "graddiff": _loss(GradientAscent, rule=partial(Sum, retain_weight=5.0)),  # the best of a sweep, for npo too
     "llmu": _loss(LLMU, Divergence),
     "npo": _loss(NPO, rule=partial(Sum, retain_weight=5.0)),
     "simnpo": _loss(SimNPO, rule=partial(Sum, forget_weight=0.25)),  # in 60 steps, the published 0.125 does little
