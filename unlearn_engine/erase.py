@@ -33,7 +33,7 @@ from unlearn_engine.train import Plan, Recipe, train
 Progress = Callable[[str, float], None]  # stage, fraction done
 
 # What a method that grows gets for every subject beyond the first, those that are rehearsed too.
-STEPS_PER_SUBJECT = 32  # in a union run
+STEPS_PER_SUBJECT = 33  # in a union run
 FORGET_ROWS_PER_SUBJECT, MAX_FORGET_ROWS = 2, 40  # in a step
 RETAIN_ROWS_PER_SUBJECT, MAX_RETAIN_ROWS = 6, 64
 RANK_PER_SUBJECT, MAX_TRAINED_RANK = 2, 48  # the rest of an adapter's rank is for edits that wait to be trained

@@ -38,12 +38,12 @@ class Recipe:
     """The hyper-parameters of one run; measured on the demo model."""
 
     rank: int = 16
-    steps: int = 50
+    steps: int = 48
     forget_rows: int = 24
     retain_rows: int = 40
     learning_rate: float = 3e-3
-    pool: int = 9  # batches drawn together; what the base makes of them is computed once
-    passes: int = 3  # over a pool before the next is drawn
+    pool: int = 8  # batches drawn together; what the base makes of them is computed once
+    passes: int = 2  # over a pool before the next is drawn
 
 
 @dataclass(frozen=True)
