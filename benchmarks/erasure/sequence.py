@@ -43,9 +43,8 @@ def over_the_limits(step: Step) -> bool:
     return step["worst_forget"] > MAX_FORGET or step["retain_ratio"] < MIN_RETAIN or step["general_ratio"] < MIN_GENERAL
 
 
-def gauges(evaluation: Evaluation, adapter: Adapter, people: Sequence[Person], before: Mapping[str, float]) -> Step:
+def gauges(evaluation: Evaluation, change: LowRank, people: Sequence[Person], before: Mapping[str, float]) -> Step:
     """What is watched after a step that leaves `people` forgotten; `before` is what stays on the base."""
-    change = change_of(adapter)
     model = ServedModel(BASE_PATH, tuple(change))
     with model.wearing(change):
         by_person = [recall(model, questions_about(evaluation, person)) for person in people]
@@ -105,13 +104,13 @@ def run(
             current = made_by.train(subjects[-1], subjects[:-1], current, show)
         seconds = time.perf_counter() - began
         assert current is not None
-        step = gauges(evaluation, current, people[: done + 1], before)
+        step = gauges(evaluation, change_of(current), people[: done + 1], before)
         if watched and not union and over_the_limits(step):
             began = time.perf_counter()
             current = made_by.rebuild(subjects, show)
             seconds += time.perf_counter() - began
             assert current is not None
-            step, union = gauges(evaluation, current, people[: done + 1], before), True
+            step, union = gauges(evaluation, change_of(current), people[: done + 1], before), True
         steps.append({**step, "union": bool(union), "seconds": seconds, "adapter": current.digest})
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(steps, indent=1), "utf-8")

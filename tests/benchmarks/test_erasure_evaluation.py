@@ -11,8 +11,8 @@ from benchmarks.erasure import evaluation as module
 from benchmarks.erasure import report, work
 from benchmarks.erasure.__main__ import main
 from benchmarks.erasure.candidates import BLOCKS
-from benchmarks.erasure.evaluation import Evaluation, gold_for
-from benchmarks.erasure.sequence import gauges, norm, staying
+from benchmarks.erasure.evaluation import PARTS, Evaluation, gold_for
+from benchmarks.erasure.sequence import gauges, norm, over_the_limits, staying
 from unlearn_engine.demo import GOLD_PATH
 from unlearn_engine.evaluate.relearn import Attack
 from unlearn_engine.layers import LayerMap
@@ -108,10 +108,12 @@ def test_gauges_watch_the_earlier_people(judge: Evaluation) -> None:
     assert norm(change) == pytest.approx(float((up @ down).norm()), rel=1e-5)
     nothing = {MODULE: Factors(down, 0 * up)}
     before = staying(judge, judge.base)
-    step = gauges(judge, model, nothing, judge.work.world.people[:2], before)
+    step = gauges(judge, nothing, judge.work.world.people[:2], before)
     assert (step["people"], step["retain_ratio"], step["general_ratio"], step["norm"]) == (2, 1.0, 1.0, 0.0)
-    assert step["worst_earlier"] > 0.9
-    assert gauges(judge, model, nothing, judge.work.world.people[:1], before)["worst_earlier"] == 0.0
+    assert step["worst_earlier"] > 0.9 and over_the_limits(step)
+    assert not over_the_limits(step | {"worst_forget": 0.0})
+    assert over_the_limits(step | {"worst_forget": 0.0, "general_ratio": 0.9})
+    assert gauges(judge, nothing, judge.work.world.people[:1], before)["worst_earlier"] == 0.0
 
 
 def test_selectors_name_blocks() -> None:
@@ -184,4 +186,4 @@ def test_a_row_that_is_there_is_not_computed_again(tmp_path: Path, monkeypatch: 
     kept.parent.mkdir(parents=True)
     kept.write_text(json.dumps(ROW), "utf-8")
     main(["--method", "default", "--people", "5", "--json", "out.json"])
-    assert json.loads((tmp_path / "out.json").read_text("utf-8")) == ROW
+    assert json.loads((tmp_path / "out.json").read_text("utf-8")) == ROW | {"parts": list(PARTS)}
