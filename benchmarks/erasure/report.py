@@ -110,7 +110,7 @@ def _frontier(rows: Sequence[Row], file: Path) -> None:
     """What the weights hold of those forgotten, in the worst column, against what is left of everything else."""
     figure, axes = _axes(
         "retain and general, worst column, against before",
-        "worst of recall, lens over gold, relearning (x: without)",
+        "worst of recall, lens, relearning (x: without)",
     )
     for row in (row for row in rows if row["method"] != "prompt"):
         stays = min(row[key] for key in (*TABLE[RETAIN_HEADING], "general_ratio"))
