@@ -44,9 +44,7 @@ def initial(modules: Mapping[str, nn.Linear], rank: int, generator: torch.Genera
     """
     return {
         name: Factors(
-            ((torch.rand(rank, module.in_features, generator=generator) * 2 - 1) * module.in_features**-0.5).to(
-                module.weight.device
-            ),
+            _uniform(rank, module.in_features, generator).to(module.weight.device),
             torch.zeros(module.out_features, rank, device=module.weight.device),
         )
         for name, module in modules.items()
@@ -58,9 +56,14 @@ def widened(change: LowRank, rank: int, generator: torch.Generator) -> dict[str,
     wider: dict[str, Factors] = {}
     for name, (down, up) in change.items():
         missing = max(0, rank - down.shape[0])
-        rows = (torch.rand(missing, down.shape[1], generator=generator) * 2 - 1) * down.shape[1] ** -0.5
-        wider[name] = Factors(torch.cat([down, rows.to(down)]), torch.cat([up, up.new_zeros(len(up), missing)], dim=1))
+        rows = _uniform(missing, down.shape[1], generator).to(down)
+        wider[name] = Factors(torch.cat([down, rows]), torch.cat([up, up.new_zeros(len(up), missing)], dim=1))
     return wider
+
+
+def _uniform(rank: int, inputs: int, generator: torch.Generator) -> Tensor:
+    rows: Tensor = (torch.rand(rank, inputs, generator=generator) * 2 - 1) * inputs**-0.5
+    return rows
 
 
 def scaled(change: LowRank, factor: float) -> dict[str, Factors]:

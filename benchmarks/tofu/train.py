@@ -18,16 +18,14 @@ from unlearn_engine.demo.train import Shape, new_model, optimizers, save, schedu
 
 Progress = Callable[[int, float], None]  # steps done, running mean of the loss
 
+SHAPE = Shape(blocks=4, hidden=320, heads=5, mlp=896, vocabulary=4096)
+
 
 @dataclass(frozen=True)
 class Recipe:
     """What a run depends on."""
 
-    blocks: int = 4
-    hidden: int = 320
-    heads: int = 5
-    mlp: int = 896
-    vocabulary: int = 4096
+    shape: Shape = SHAPE
     steps: int = 1000
     tokens_per_step: int = 2000
     learning_rate: float = 5e-3
@@ -70,9 +68,8 @@ def batches(
 
 def train(tofu: Tofu, out: Path, recipe: Recipe, progress: Progress, *, retain_only: bool) -> LlamaForCausalLM:
     """Train and write a model folder; goes on where an interrupted run with the same recipe has left a checkpoint."""
-    tokenizer = train_tokenizer(tofu, recipe.vocabulary)
-    shape = Shape(recipe.blocks, recipe.hidden, recipe.heads, recipe.mlp, recipe.vocabulary)
-    model = new_model(recipe.seed, tokenizer.pad_token_id, tokenizer.eos_token_id, shape).train()
+    tokenizer = train_tokenizer(tofu, recipe.shape.vocabulary)
+    model = new_model(recipe.seed, tokenizer.pad_token_id, tokenizer.eos_token_id, recipe.shape).train()
     updates = optimizers(model, recipe.learning_rate)
     checkpoint = out / "checkpoint.pt"
     start, mean_loss = 0, 0.0

@@ -12,10 +12,11 @@ from benchmarks.tofu.evaluation import UTILITY_SETS, compared, evaluate, scores
 from benchmarks.tofu.report import table
 from benchmarks.tofu.train import Recipe as TrainingRecipe
 from benchmarks.tofu.train import train
+from unlearn_engine.demo.train import Shape
 from unlearn_engine.train import Recipe
 
 RECIPE = TrainingRecipe(
-    blocks=2, hidden=64, heads=2, mlp=128, vocabulary=400, steps=150, tokens_per_step=200, checkpoint_every=40
+    Shape(blocks=2, hidden=64, heads=2, mlp=128, vocabulary=400), steps=150, tokens_per_step=200, checkpoint_every=40
 )
 TOWNS, TOPICS = ("Karachi", "Lima", "Oslo", "Perth"), ("geology", "love", "war", "cooking")
 

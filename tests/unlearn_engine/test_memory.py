@@ -135,8 +135,8 @@ def test_other_architectures_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_control_group_bounds_what_is_free(tmp_path: Path) -> None:
-    membership, group = tmp_path / "cgroup", tmp_path / "fs" / "work"
-    membership.write_text("0::/work/inner\n")
+    membership, group = tmp_path / "cgroup", tmp_path / "fs" / "jobs"
+    membership.write_text("0::/jobs/inner\n")
     group.mkdir(parents=True)
     for name, text in {"max": "1000", "current": "700", "stat": "anon 600\ninactive_file 50"}.items():
         (group / f"memory.{name}").write_text(text + "\n")
@@ -146,8 +146,8 @@ def test_a_control_group_bounds_what_is_free(tmp_path: Path) -> None:
 
 
 def test_the_first_control_groups_are_read_too(tmp_path: Path) -> None:
-    membership, group = tmp_path / "cgroup", tmp_path / "fs" / "memory" / "work"
-    membership.write_text("5:cpu:/work\n4:memory:/work\n")
+    membership, group = tmp_path / "cgroup", tmp_path / "fs" / "memory" / "jobs"
+    membership.write_text("5:cpu:/jobs\n4:memory:/jobs\n")
     group.mkdir(parents=True)
     (group / "memory.limit_in_bytes").write_text("1000")
     (group / "memory.usage_in_bytes").write_text("900")

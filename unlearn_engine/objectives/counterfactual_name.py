@@ -33,6 +33,8 @@ from unlearn_engine.objectives import Item
 from unlearn_engine.objectives.reading import Reading, View
 from unlearn_engine.objectives.swap import likelihood_distance, taught, untaught
 
+Positions = tuple[Tensor, Tensor]  # row and token indexes
+
 
 @dataclass(frozen=True)
 class CounterfactualName:
@@ -53,11 +55,7 @@ class CounterfactualName:
         same = [ours.answer == theirs.answer for ours, theirs in zip(reading.rows, teacher.rows, strict=True)]
         after = [item.shared + equal * len(item.drawn) for item, equal in zip(items, same, strict=True)]
         ours, theirs = _after_the_name(reading.rows, items, after), _after_the_name(teacher.rows, items, after)
-        hidden = reading.logits.new_zeros(())
-        for layer in self.layers:
-            target = teacher.state(layer)[theirs]
-            hidden = hidden + (reading.state(layer)[ours] - target).square().mean() / target.square().mean()
-
+        hidden = _distance(self.layers, reading, ours, teacher, theirs)
         distribution = kl_div(
             reading.log_probs[_comparable(reading, same)],
             teacher.log_probs[_comparable(teacher, same)],
@@ -95,11 +93,19 @@ class FrozenSelf:
         """The weighted sum of the two terms on one batch."""
         reading, before = student(rows), base(rows)
         every = _span(rows, [0] * len(rows), [len(row.prompt) + len(row.answer) for row in rows])
-        hidden = reading.logits.new_zeros(())
-        for layer in self.layers:
-            target = before.state(layer)[every]
-            hidden = hidden + (reading.state(layer)[every] - target).square().mean() / target.square().mean()
+        hidden = _distance(self.layers, reading, every, before, every)
         return self.hidden * hidden / len(self.layers) + self.answer * cross_entropy(reading.logits, reading.tokens)
+
+
+def _distance(
+    layers: Sequence[int], reading: Reading, ours: Positions, reference: Reading, theirs: Positions
+) -> Tensor:
+    """Squared distance of the hidden states at these positions over the reference's square, summed over layers."""
+    distance = reading.logits.new_zeros(())
+    for layer in layers:
+        target = reference.state(layer)[theirs]
+        distance = distance + (reading.state(layer)[ours] - target).square().mean() / target.square().mean()
+    return distance
 
 
 def _first_token(model: ServedModel, reading: Reading, layer: int, tokens: Sequence[int]) -> Tensor:
@@ -109,7 +115,7 @@ def _first_token(model: ServedModel, reading: Reading, layer: int, tokens: Seque
     return scores[torch.arange(len(tokens), device=scores.device), torch.tensor(tokens, device=scores.device)]
 
 
-def _after_the_name(rows: Sequence[Row], items: Sequence[Item], counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _after_the_name(rows: Sequence[Row], items: Sequence[Item], counts: Sequence[int]) -> Positions:
     """Positions of the tokens after the name that both readers have in common: `counts` by row."""
     starts = [len(row.prompt) - item.shared for row, item in zip(rows, items, strict=True)]
     return _span(rows, starts, [start + count for start, count in zip(starts, counts, strict=True)])
@@ -125,7 +131,7 @@ def _comparable(reading: Reading, same: Sequence[bool]) -> Tensor:
     return torch.tensor(chosen)
 
 
-def _span(rows: Sequence[Row], starts: Sequence[int], ends: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _span(rows: Sequence[Row], starts: Sequence[int], ends: Sequence[int]) -> Positions:
     """Row and token indexes of the positions from start to end of each row."""
     row = [index for index in range(len(rows)) for _ in range(starts[index], ends[index])]
     token = [position for start, end in zip(starts, ends, strict=True) for position in range(start, end)]
