@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from unlearn_engine.placement import dense_weight
+
 
 class Factors(NamedTuple):
     """One module's change: its weight becomes W + up @ down."""
@@ -94,7 +96,7 @@ def recompress(change: LowRank, rank: int | None = None) -> tuple[dict[str, Fact
 def relative_norms(change: LowRank, modules: Mapping[str, nn.Linear]) -> dict[str, float]:
     """‖ΔW‖_F / ‖W‖_F by module: edits that pile up damage the model as this grows."""
     return {
-        name: float(_singular(factors)[1].norm() / modules[name].weight.to(factors.down.dtype).norm())
+        name: float(_singular(factors)[1].norm() / dense_weight(modules[name]).to(factors.down.dtype).norm())
         for name, factors in change.items()
     }
 

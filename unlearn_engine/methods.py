@@ -53,6 +53,7 @@ from unlearn_engine.objectives.undial import UNDIAL
 from unlearn_engine.objectives.weighed import Weighed
 from unlearn_engine.objectives.wga import WGA
 from unlearn_engine.objectives.whp import WHP
+from unlearn_engine.placement import dense_weight
 from unlearn_engine.rules import Constraint, GradientRule, Loss
 from unlearn_engine.rules.blur import RetainWithin
 from unlearn_engine.rules.dual_controller import DualController
@@ -297,7 +298,7 @@ def _neuron_pruning(case: Case) -> dict[str, Factors]:
     for name, module in case.linears.items():
         block = int(name.split(".")[2])
         skill, rest = (at_last_token(case.model, name, block, rows)[0] for rows in (asked, kept))
-        change |= neurons.prune(name, module.weight, neurons.specific(skill, rest, share=0.03))
+        change |= neurons.prune(name, dense_weight(module), neurons.specific(skill, rest, share=0.03))
     return change
 
 

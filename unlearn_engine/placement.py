@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from unlearn_engine.errors import UnsupportedPlacement
@@ -69,6 +70,14 @@ class Placement:
 
 
 ON_CPU = Placement()
+
+
+def dense_weight(module: nn.Linear) -> Tensor:
+    """A layer's weight [out_features, in_features], to calculate with; raises UnsupportedPlacement if quantised."""
+    weight: Tensor = module.weight
+    if not weight.is_floating_point():
+        raise UnsupportedPlacement("this method reads the weights themselves: hold the base unquantised for it")
+    return weight
 
 
 def add_flags(parser: ArgumentParser) -> None:

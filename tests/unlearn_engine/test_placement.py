@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from unlearn_engine import placement
 from unlearn_engine.errors import UnsupportedPlacement
-from unlearn_engine.lowrank import Factors, initial
+from unlearn_engine.evaluate.copies import merged
+from unlearn_engine.lowrank import Factors, initial, relative_norms
 from unlearn_engine.model import Row, ServedModel
 from unlearn_engine.objectives.reading import View
 from unlearn_engine.placement import Placement
@@ -35,6 +36,17 @@ def test_bf16_halves_the_weights_and_answers_alike(base_path: Path) -> None:
     assert {weight.dtype for weight in half.network.parameters()} == {torch.bfloat16}
     asked = [full.question("Where was Peja Bunzar born?")]
     assert half.answers(asked) == full.answers(asked)
+
+
+def test_a_method_that_calculates_with_weights_refuses_quantised_ones(base_path: Path) -> None:
+    model = ServedModel(base_path, (MODULE,))
+    change = initial(model.wrapped, 2, torch.Generator())
+    rounded = model.wrapped[MODULE].weight.mul(100).to(torch.int8)
+    model.wrapped[MODULE].weight = torch.nn.Parameter(rounded, requires_grad=False)
+    with pytest.raises(UnsupportedPlacement, match="hold the base unquantised"):
+        merged(model, change)
+    with pytest.raises(UnsupportedPlacement, match="hold the base unquantised"):
+        relative_norms(change, model.wrapped)
 
 
 def test_every_gpu_that_is_there_is_taken_or_the_one_named(monkeypatch: pytest.MonkeyPatch) -> None:

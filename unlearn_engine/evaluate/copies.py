@@ -7,6 +7,7 @@ from torch import nn
 
 from unlearn_engine.lowrank import LowRank
 from unlearn_engine.model import ServedModel
+from unlearn_engine.placement import dense_weight
 
 
 def copied(model: ServedModel) -> ServedModel:
@@ -19,7 +20,8 @@ def merged(model: ServedModel, change: LowRank | None) -> ServedModel:
     """A copy whose weights contain the change (computed in fp32)."""
     copy = copied(model)
     for name, factors in (change or {}).items():
-        copy.wrapped[name].weight += factors.up @ factors.down
+        weight = dense_weight(copy.wrapped[name])
+        weight += factors.up @ factors.down
     return copy
 
 

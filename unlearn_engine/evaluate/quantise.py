@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from unlearn_engine.evaluate.copies import block_linears, copied, merged
 from unlearn_engine.lowrank import Factors, LowRank
 from unlearn_engine.model import ServedModel
+from unlearn_engine.placement import dense_weight
 
 GROUP = 64
 
@@ -33,7 +34,8 @@ def quantised(model: ServedModel, bits: int, change: LowRank | None = None) -> S
     """
     copy = merged(model, change) if change else copied(model)
     for linear in block_linears(copy).values():
-        linear.weight.copy_(rounded(linear.weight, bits))
+        weight = dense_weight(linear)
+        weight.copy_(rounded(weight, bits))
     return copy
 
 

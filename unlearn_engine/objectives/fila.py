@@ -22,6 +22,7 @@ from unlearn_engine.lowrank import Factors, LowRank, concatenate
 from unlearn_engine.model import Row, ServedModel
 from unlearn_engine.objectives.kernels import cross_entropy
 from unlearn_engine.objectives.reading import Reading
+from unlearn_engine.placement import dense_weight
 
 FLOOR = 1e-5
 
@@ -60,14 +61,14 @@ def start(
 ) -> Start:
     """The start for every wrapped module, from batches of rows of both kinds."""
     forgotten, kept = squared_gradients(model, forget), squared_gradients(model, retain)
-    weights = {name: module.weight for name, module in model.wrapped.items()}
+    weights = {name: dense_weight(module) for name, module in model.wrapped.items()}
     change = {name: factorise(weights[name], importance(forgotten[name], kept[name]), rank, scale) for name in weights}
     return Start(change, {name: Factors(down.clone(), -up) for name, (down, up) in change.items()})
 
 
 def squared_gradients(model: ServedModel, batches: Sequence[Sequence[Row]]) -> Mapping[str, Tensor]:
     """F for the weight of every wrapped module, [out_features, in_features] each, on the untouched base."""
-    weights = [module.weight for module in model.wrapped.values()]
+    weights = [dense_weight(module) for module in model.wrapped.values()]
     sums = [torch.zeros_like(weight) for weight in weights]
     tokens = 0
     try:

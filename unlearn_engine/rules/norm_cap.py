@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from unlearn_engine.lowrank import Factors
+from unlearn_engine.placement import dense_weight
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class NormCap:
     @classmethod
     def share(cls, modules: Mapping[str, nn.Linear], share: float = 0.05) -> "NormCap":
         """Limits that are a share of the norm of each module's own weight."""
-        return cls({name: share * float(module.weight.detach().norm()) for name, module in modules.items()})
+        return cls({name: share * float(dense_weight(module).detach().norm()) for name, module in modules.items()})
 
     @torch.no_grad()
     def __call__(self, change: Mapping[str, Factors]) -> None:

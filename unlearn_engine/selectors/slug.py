@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from unlearn_engine.placement import dense_weight
 from unlearn_engine.selectors import Calibration, Selection, linears_of
 
 
@@ -43,7 +44,7 @@ class Slug:
         scores: dict[str, list[float]] = {"importance": [0.0] * model.blocks, "alignment": [0.0] * model.blocks}
         for block in range(model.blocks) if self.blocks is None else self.blocks:
             weights = {
-                name: module.weight
+                name: dense_weight(module)
                 for name, module in linears_of(model, block).items()
                 if self.linears is None or name.split(".", 3)[3] in self.linears
             }
