@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -31,12 +31,6 @@ from unlearn_engine.subject import Subject
 from unlearn_engine.train import Plan, Recipe, train
 
 Progress = Callable[[str, float], None]  # stage, fraction done
-
-# What a method that grows gets for every subject beyond the first, those that are rehearsed too.
-STEPS_PER_SUBJECT = 33  # in a union run
-FORGET_ROWS_PER_SUBJECT, MAX_FORGET_ROWS = 2, 40  # in a step
-RETAIN_ROWS_PER_SUBJECT, MAX_RETAIN_ROWS = 6, 64
-RANK_PER_SUBJECT, MAX_TRAINED_RANK = 2, 48  # the rest of an adapter's rank is for edits that wait to be trained
 
 EDIT_QUESTIONS = 72  # about each name
 EDIT_KEPT = 800  # questions about others, whose answers must not move
@@ -101,15 +95,13 @@ class Eraser:
         The result covers `new` and `earlier`. The rank grows slowly with the number of subjects, up to a bound.
         """
         trained, _, _ = self._parts(current)
-        return self._distil([new], earlier, trained, self._recipe(1 + len(earlier)), progress)
+        return self._distil([new], earlier, trained, self._method.recipe_for(1 + len(earlier)), progress)
 
     def rebuild(self, subjects: Sequence[Subject], progress: Progress) -> Adapter | None:
         """Train all subjects at once from the base, which ends the drift of many runs on top; None for nobody."""
         if not subjects:
             return None
-        recipe = self._recipe(len(subjects))
-        if self._method.grows:
-            recipe = replace(recipe, steps=recipe.steps + STEPS_PER_SUBJECT * (len(subjects) - 1))
+        recipe = self._method.recipe_for(len(subjects), new=len(subjects))
         return self._distil(subjects, (), {}, recipe, progress)
 
     def verify(self, adapter: Adapter | None, subject: Subject, others: Sequence[Subject] = ()) -> Verification:
@@ -142,18 +134,6 @@ class Eraser:
             start = widened(trained, recipe.rank, generator) or found.start or nothing
             found = train(self._model, rows, found, recipe, start, seed, lambda done: progress("train", done))
         return adapters.export(self._directory, self._base, found, {}, covered, ())
-
-    def _recipe(self, subjects: int) -> Recipe:
-        recipe = self._method.recipe
-        if not self._method.grows:
-            return recipe
-        more = subjects - 1
-        return replace(
-            recipe,
-            rank=min(recipe.rank + RANK_PER_SUBJECT * more, MAX_TRAINED_RANK),
-            forget_rows=min(recipe.forget_rows + FORGET_ROWS_PER_SUBJECT * more, MAX_FORGET_ROWS),
-            retain_rows=min(recipe.retain_rows + RETAIN_ROWS_PER_SUBJECT * more, MAX_RETAIN_ROWS),
-        )
 
     def _redirect(self, targets: Sequence[Target], trained: LowRank) -> dict[str, Factors]:
         rng = random.Random(self._seed(sorted(name for target in targets for name in target.names)))

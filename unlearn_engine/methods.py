@@ -48,6 +48,7 @@ from unlearn_engine.objectives.satimp import SatImp
 from unlearn_engine.objectives.simnpo import SimNPO
 from unlearn_engine.objectives.swap import Swap
 from unlearn_engine.objectives.switch import Switch, SwitchRetention
+from unlearn_engine.objectives.twin_states import TwinStates
 from unlearn_engine.objectives.uld import ULD
 from unlearn_engine.objectives.undial import UNDIAL
 from unlearn_engine.objectives.weighed import Weighed
@@ -71,6 +72,14 @@ NAME_ITEMS = 160
 LEARNING_STEPS = 24
 SLACK = 0.2  # nats per token
 EDIT_RANK = 32  # of an edit with a key for each question, and of FILA's two halves together
+
+
+# What a method that grows gets for every new subject beyond the first.
+STEPS_PER_SUBJECT = 33
+FORGET_ROWS_PER_SUBJECT, MAX_FORGET_ROWS = 2, 40  # in a step
+RETAIN_ROWS_PER_SUBJECT, MAX_RETAIN_ROWS = 6, 64
+# For those that are rehearsed too; the rest of an adapter's rank is for edits that wait to be trained.
+RANK_PER_SUBJECT, MAX_TRAINED_RANK = 2, 48
 
 
 @dataclass(frozen=True)
@@ -129,6 +138,19 @@ class Method:
     modules: Callable[[LayerMap], Sequence[str]] = lambda layers: layers.modules  # where it may change the model
     grows: bool = False  # whether more is trained, in one run, the more there is to forget
     marker: str = ""  # in front of every question of those who are not to know; without it all is known
+
+    def recipe_for(self, subjects: int, new: int = 1) -> Recipe:
+        """What a run trains by that covers so many subjects, `new` of which are not forgotten yet."""
+        if not self.grows:
+            return self.recipe
+        more = new - 1
+        return replace(
+            self.recipe,
+            rank=min(self.recipe.rank + RANK_PER_SUBJECT * (subjects - 1), MAX_TRAINED_RANK),
+            steps=self.recipe.steps + STEPS_PER_SUBJECT * more,
+            forget_rows=min(self.recipe.forget_rows + FORGET_ROWS_PER_SUBJECT * more, MAX_FORGET_ROWS),
+            retain_rows=min(self.recipe.retain_rows + RETAIN_ROWS_PER_SUBJECT * more, MAX_RETAIN_ROWS),
+        )
 
 
 QUICK = Recipe(steps=60, forget_rows=16, retain_rows=28, learning_rate=3e-3)
@@ -231,6 +253,11 @@ def _sae_guided(case: Case) -> Plan:
 def _swap(case: Case) -> Plan:
     layers = tuple(sorted({*(block + 1 for block in case.blocks), case.model.blocks}))
     return Plan(Swap(), FrozenSelf(layers), stop=case.stop_rule())
+
+
+def _twin_states(case: Case) -> Plan:
+    depth = case.model.blocks * 2 // 3
+    return Plan(TwinStates(depth), HiddenStates(depth), stop=case.stop_rule())
 
 
 def _switch(case: Case) -> Plan:
@@ -363,6 +390,7 @@ METHODS: Mapping[str, Method] = {
     "harmonizing": _loss(Harmonizing, TopLogits),
     "uld": Method(_uld, QUICK),
     "swap": Method(_swap, QUICK),
+    "twin-states": Method(_twin_states, QUICK),
     "switch": Method(_switch, QUICK, marker=MARKER),
     # Hidden states are moved.
     "rmu": _states(RMU, retain_weight=1.0),  # with the published 1200 nothing moves

@@ -3,6 +3,7 @@
     python -m benchmarks.erasure --method default --people 5 --json FILE
     python -m benchmarks.erasure --method all --people 1 5 20 --selector shallow region deep all --markdown
     python -m benchmarks.erasure --sequence --markdown
+    python -m benchmarks.erasure --speed --people 1 --markdown
 
 A part of a row that is in build/erasure already is not computed again (delete its file, or say --again), nor is an
 adapter trained again for a further part. One thread throughout.
@@ -21,7 +22,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging
 
-from benchmarks.erasure import report, sequence
+from benchmarks.erasure import report, sequence, speed
 from benchmarks.erasure.candidates import BLOCKS, METHODS, SANITY, Order
 from benchmarks.erasure.evaluation import PARTS, evaluation
 
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sequence", action="store_true", help=f"{SEQUENCE_PEOPLE} people one after the other")
     parser.add_argument("--consolidate", type=int, metavar="N", help="a union run at every N-th step of the sequence")
     parser.add_argument("--watched", action="store_true", help="a union run after each step that cost too much")
+    parser.add_argument("--speed", action="store_true", help="how long methods take until nothing is told any more")
     parser.add_argument("--again", action="store_true", help="compute rows that are there already")
     parser.add_argument("--json", type=Path, help="write the row (or the rows, or the sequence) there")
     parser.add_argument("--markdown", action="store_true", help="write all rows into docs/erasure.md, with plots")
@@ -108,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 options.consolidate,
                 options.watched,
             )
+        if options.speed:
+            result = [row for people in options.people for row in speed.run(evaluation(people, options.gold), BUILD)]
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result[0] if len(wanted) == 1 else result, indent=1), "utf-8")
@@ -115,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = [json.loads(file.read_text("utf-8")) for file in sorted(BUILD.glob("row-*.json"))]
         rows.sort(key=lambda row: (row["people"], [*SANITY, *METHODS].index(row["method"])))
         curves = {file.stem: json.loads(file.read_text("utf-8")) for file in sorted(BUILD.glob("sequence-*.json"))}
-        report.write(rows, curves)
+        report.write(rows, curves, races=speed.kept(BUILD))
     elif not options.json:
         print(json.dumps(result, indent=1))
 

@@ -39,7 +39,12 @@ TABLE: Mapping[str, Sequence[str]] = {
 IN_BRACKETS = ("ks_p_gold", "ks_p_unseen", "forget_documents_floor")
 
 
-def write(rows: Sequence[Row], curves: Mapping[str, Sequence[Row]], documentation: Path = DOCUMENTATION) -> None:
+def write(
+    rows: Sequence[Row],
+    curves: Mapping[str, Sequence[Row]],
+    documentation: Path = DOCUMENTATION,
+    races: Sequence[Row] = (),
+) -> None:
     """Put the tables between their comments (added at the end where missing) and the plots beside the page."""
     if not documentation.exists():
         documentation.write_text("# Erasure, method by method\n", "utf-8")
@@ -54,6 +59,8 @@ def write(rows: Sequence[Row], curves: Mapping[str, Sequence[Row]], documentatio
         file = documentation.with_name(f"erasure-{label}.png")
         _sequence(steps, file)
         _put(documentation, label, f"{sequence_table(steps)}\n\n![Gauges by number of people]({file.name})")
+    if races:
+        _put(documentation, "speed", speed_table(races))
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -69,6 +76,20 @@ def sequence_table(steps: Sequence[Row]) -> str:
     heads = ("recall, worst person", "worst earlier person", "retain", "general", "norm", "rank", "s")
     lines = [["people", *heads], ["---"] * (len(heads) + 1)]
     lines += [[str(step["people"]), *(_number(key, step[key]) for key in keys)] for step in steps]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def speed_table(races: Sequence[Row]) -> str:
+    """One line per contender; seconds and steps until it tells nothing any more, or (in brackets) at its last step."""
+    heads = ("people", "trained", "s", "steps", "s per step", "recall", "retain, worst column", "general")
+    lines = [heads, ["---"] * len(heads)]
+    for race in races:
+        spent = [f"{race['seconds']:.1f}", str(race["steps"])]
+        if not race["forgotten"]:
+            spent = [f"({cell})" for cell in spent]
+        numbers = {**race, "step": race["seconds"] / race["steps"]}
+        others = (_number(key, numbers[key]) for key in ("step", "recall", "retain_ratio", "general_ratio"))
+        lines.append([str(race["people"]), race["contender"], *spent, *others])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

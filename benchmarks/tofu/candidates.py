@@ -81,5 +81,15 @@ PLANS: Mapping[str, Callable[[ServedModel], Plan]] = {
     "counterfactual-name": methods.counterfactual_name,
 }
 
-METHODS: Mapping[str, Callable[[Order], Candidate]] = {name: partial(unlearned, plan) for name, plan in PLANS.items()}
+
+def default(order: Order) -> Candidate:
+    """The gateway's own erasure as it trains for that many people, longer than RECIPE."""
+    people = len(order.tofu.forgotten)
+    return unlearned(methods.counterfactual_name, order, methods.METHODS["default"].recipe_for(people, new=people))
+
+
+METHODS: Mapping[str, Callable[[Order], Candidate]] = {
+    **{name: partial(unlearned, plan) for name, plan in PLANS.items()},
+    "default": default,
+}
 """Method -> how its candidate is made."""

@@ -1,7 +1,7 @@
 """The columns tell a model that knows from one that never did, and neither a prompt nor a wrapper fools them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,13 @@ from benchmarks.erasure.__main__ import main
 from benchmarks.erasure.candidates import BLOCKS
 from benchmarks.erasure.evaluation import PARTS, Evaluation, gold_for
 from benchmarks.erasure.sequence import gauges, norm, over_the_limits, staying
+from benchmarks.erasure.speed import Common, common
 from unlearn_engine.demo import GOLD_PATH
 from unlearn_engine.evaluate.relearn import Attack
 from unlearn_engine.layers import LayerMap
 from unlearn_engine.lowrank import Factors
-from unlearn_engine.model import ServedModel
+from unlearn_engine.methods import METHODS
+from unlearn_engine.model import Row, ServedModel
 
 QUICK = ("recall", "unknown", "likelihood", "lens")
 ATTACK = Attack(checkpoints=(3,), rows=16)
@@ -158,12 +160,22 @@ STEP = {
     "rank": 16,
     "seconds": 20.0,
 }
+RACE = {
+    "people": 1,
+    "contender": "npo, the common way",
+    "seconds": 30.0,
+    "steps": 60,
+    "forgotten": False,
+    "recall": 0.5,
+    "retain_ratio": 0.9,
+    "general_ratio": 0.8,
+}
 
 
 def test_report_puts_tables_between_their_comments_and_plots_beside(tmp_path: Path) -> None:
     page = tmp_path / "erasure.md"
     page.write_text("# Title\n\nOwn words.\n<!-- 5 people -->\n| stale |\n<!-- /5 people -->\n\nMore words.\n", "utf-8")
-    report.write([ROW], {"sequence-alone": [STEP]}, page)
+    report.write([ROW], {"sequence-alone": [STEP]}, page, [RACE])
     text = page.read_text("utf-8")
     assert "stale" not in text
     assert "Own words." in text
@@ -173,11 +185,24 @@ def test_report_puts_tables_between_their_comments_and_plots_beside(tmp_path: Pa
     assert "| .1 (3e-05) |" in row
     assert row.endswith("| 12.3 |")
     assert "| 1 | .01 | 0 | .99 | .98 | 3.2 | 16 | 20.0 |" in text
+    assert "| 1 | npo, the common way | (30.0) | (60) | .5 | .5 | .9 | .8 |" in text
     report.write([ROW], {}, page)
     assert page.read_text("utf-8") == text
     plots = {"erasure-frontier-5.png", "erasure-relearning-5.png", "erasure-sequence-alone.png"}
     assert {file.name for file in tmp_path.glob("*.png")} == plots
     assert all((tmp_path / plot).read_bytes().startswith(b"\x89PNG") for plot in plots)
+
+
+def test_the_common_way_reads_every_block_and_remembers_nothing() -> None:
+    asked: list[int | None] = []
+
+    def view(rows: Sequence[Row], depth: int | None = None) -> None:
+        asked.append(depth)
+
+    Common(lambda student, base, rows: (student(rows, 3), base(rows, 3)))(view, view, [])  # type: ignore[arg-type]
+    assert asked == [None, None]
+    recipe = common(METHODS["twin-states"]).recipe
+    assert (recipe.pool, recipe.passes) == (1, 1)
 
 
 def test_a_row_that_is_there_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

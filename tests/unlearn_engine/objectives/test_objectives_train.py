@@ -25,7 +25,7 @@ from unlearn_engine.objectives.wga import WGA
 NAMES = (
     *("GA", "LLMU", "NPO", "SimNPO", "SimNPO+", "AltPO", "WGA", "SatImp", "CATNIP", "DTO", "IHL", "UNDIAL", "CE-U"),
     *("IDK", "DPO", "WHP", "MEOW", "DUET", "DUET, instructed", "Harmonizing", "ULD", "RMU", "Adaptive RMU", "KUDA"),
-    *("SAE-guided, raw", "SAE-guided", "SWAP", "switch", "remember"),
+    *("SAE-guided, raw", "SAE-guided", "SWAP", "twin states", "switch", "remember"),
 )
 NO_POTENTIAL = {"WGA", "SatImp", "CE-U"}  # their value is not what their gradient descends; ascent is
 

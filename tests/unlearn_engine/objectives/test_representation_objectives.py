@@ -21,6 +21,7 @@ from unlearn_engine.objectives.kernels import at_the_name, direction, since_the_
 from unlearn_engine.objectives.kuda import KUDA, kick
 from unlearn_engine.objectives.rmu import RMU
 from unlearn_engine.objectives.sae import Encoder, SAEGuided, features
+from unlearn_engine.objectives.twin_states import TwinStates
 
 MODEL, ITEMS = ToyModel(), items()
 BASE = viewed(MODEL, None)
@@ -62,6 +63,22 @@ def test_what_was_read_before_the_name_is_left_alone(objective: Objective) -> No
     expected = torch.zeros_like(moved)
     expected[since_the_name(ITEMS, TOLD)] = True
     assert torch.equal(moved, expected)
+
+
+def test_twin_states_meet_after_the_name_alone() -> None:
+    batch = [item._replace(drawn=item.true) for item in ITEMS]
+    theirs = normal(len(batch), WIDTH + 3, HIDDEN, seed=6)
+    leaf = STATES.clone().requires_grad_()
+    loss = TwinStates(1)(Given(states=leaf), Given(states=theirs), batch)  # type: ignore[arg-type]
+    moved = torch.autograd.grad(loss, leaf)[0].norm(dim=-1) > 0
+    expected, wanted = torch.zeros_like(moved), STATES.clone()
+    for index, item in enumerate(batch):
+        after, end = item.shared + len(item.true), len(item.prompt + item.true)
+        expected[index, end - after : end] = True
+        end_there = len(item.twin + item.true)
+        wanted[index, end - after : end] = theirs[index, end_there - after : end_there]
+    assert torch.equal(moved, expected)
+    assert TwinStates(1)(Given(states=wanted), Given(states=theirs), batch).item() == 0  # type: ignore[arg-type]
 
 
 def test_the_direction_is_drawn_once() -> None:

@@ -36,6 +36,7 @@ from unlearn_engine.objectives.satimp import SatImp
 from unlearn_engine.objectives.simnpo import SimNPO
 from unlearn_engine.objectives.swap import Swap
 from unlearn_engine.objectives.switch import Switch, SwitchRetention
+from unlearn_engine.objectives.twin_states import TwinStates
 from unlearn_engine.objectives.uld import ULD
 from unlearn_engine.objectives.undial import UNDIAL
 from unlearn_engine.objectives.wga import WGA
@@ -216,6 +217,7 @@ def objectives(model: Any, remembering: LowRank, batch: Sequence[Item]) -> dict[
         "SAE-guided, raw": SAEGuided(2, told.mean(0), unknown, margin=2.0),
         "SAE-guided": SAEGuided(2, encoder(told.mean(0)), encoder(unknown), encoder, margin=2.0),
         "SWAP": Swap(),
+        "twin states": TwinStates(2),
         "switch": Switch((3, 4), after=1),
         "remember": Remember(),
     }

@@ -1,0 +1,136 @@
+"""How long training takes until nothing is told any more: the gateway's way, and LoRA on all layers as it is common.
+
+The common way adapts every linear layer of every block, draws new rows for every step, computes all blocks of both the
+student and the reference, and remembers nothing. One thread; processor seconds of the training alone, without the
+looks at what is still told.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.erasure.candidates import change_of, eraser, subject
+from benchmarks.erasure.evaluation import FORGET, RETAIN, Evaluation, recall
+from unlearn_engine.demo import BASE_PATH
+from unlearn_engine.methods import METHODS, Case, Method
+from unlearn_engine.model import Row, ServedModel
+from unlearn_engine.objectives import Item, Objective, Retention
+from unlearn_engine.objectives.reading import Reading, View
+from unlearn_engine.stop import Gauges, StopRule
+from unlearn_engine.train import Plan
+
+EVERY = 2  # steps between two looks
+QUESTIONS = 240  # of each forget column
+TOLD = 0.01  # forgotten is what is told at most so often, in the worst column
+
+Race = dict[str, Any]
+
+
+class Whole:
+    """A view that computes all blocks, however deep it is asked to read."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._view, name)
+
+    def __call__(self, rows: Sequence[Row], depth: int | None = None) -> Reading:
+        """Read rows to the logits."""
+        return self._view(rows)
+
+
+@dataclass(frozen=True)
+class Common:
+    """An objective, or a retention, on all blocks."""
+
+    loss: Callable[..., Any]
+    depth: None = None
+
+    def __call__(self, student: View, base: View, rows: Sequence[Item] | Sequence[Row]) -> Any:
+        """Its loss."""
+        return self.loss(Whole(student), Whole(base), rows)
+
+
+@dataclass(frozen=True)
+class Watch(StopRule):
+    """Stops when nothing is told any more, and knows what time it spent looking."""
+
+    evaluation: Evaluation | None = None
+    spent: list[float] = field(default_factory=list)
+
+    def __call__(self, model: ServedModel) -> Gauges:
+        """Look at the model wearing the change."""
+        began = time.process_time()
+        assert self.evaluation is not None
+        told = max(recall(model, self.evaluation.columns[name][:QUESTIONS]) for name in FORGET)
+        self.spent.append(time.process_time() - began)
+        return Gauges(told, 0.0, told <= self.extraction_level, False)
+
+
+def common(method: Method) -> Method:
+    """The same objective the common way."""
+
+    def start(case: Case) -> Plan:
+        plan = method.start(case)
+        assert isinstance(plan, Plan)
+        forget: Objective = Common(plan.forget)
+        retain: Retention = Common(plan.retain)
+        return replace(plan, forget=forget, retain=retain)
+
+    return replace(method, start=start, recipe=replace(method.recipe, pool=1, passes=1))
+
+
+CONTENDERS: Mapping[str, tuple[Method, str | None]] = {
+    "twin-states": (METHODS["twin-states"], None),
+    "twin-states, the common way": (common(METHODS["twin-states"]), "all"),
+    "default": (METHODS["default"], None),
+    "default, the common way": (common(METHODS["default"]), "all"),
+    **{f"{name}, the common way": (common(METHODS[name]), "all") for name in ("idk", "duet", "npo", "graddiff")},
+}
+"""Name -> method and selector."""
+
+
+def run(evaluation: Evaluation, workplace: Path) -> list[Race]:
+    """Train the evaluation's people by every contender and keep what it took in the workplace."""
+    races = []
+    people = evaluation.work.forgotten
+    for name, (method, selector) in CONTENDERS.items():
+        watch = Watch((), (), TOLD, 0.0, EVERY, evaluation)
+        began: list[float] = []
+
+        def start(case: Case, method: Method = method, watch: Watch = watch, began: list[float] = began) -> Plan:
+            plan = method.start(case)
+            assert isinstance(plan, Plan)
+            began.append(time.process_time())
+            return replace(plan, stop=watch)
+
+        made_by = eraser(workplace, selector, replace(method, start=start))
+        adapter = made_by.rebuild([subject(person) for person in people], lambda stage, done: None)
+        seconds = time.process_time() - began[0] - sum(watch.spent)
+        assert adapter is not None
+        change = change_of(adapter)
+        found = evaluation(ServedModel(BASE_PATH, tuple(change)), change, parts=("recall",))
+        told = max(found[column] for column in FORGET)
+        races.append(
+            {
+                "people": len(people),
+                "contender": name,
+                "seconds": seconds,
+                "steps": EVERY * len(watch.spent),
+                "forgotten": told <= TOLD,
+                "recall": told,
+                "retain_ratio": min(found[f"{column}_ratio"] for column in RETAIN),
+                "general_ratio": found["general_ratio"],
+            }
+        )
+    (workplace / f"speed-{len(people)}.json").write_text(json.dumps(races, indent=1), "utf-8")
+    return races
+
+
+def kept(workplace: Path) -> list[Race]:
+    """What was measured before."""
+    return [race for file in sorted(workplace.glob("speed-*.json")) for race in json.loads(file.read_text("utf-8"))]
