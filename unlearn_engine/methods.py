@@ -75,7 +75,7 @@ EDIT_RANK = 32  # of an edit with a key for each question, and of FILA's two hal
 
 
 # What a method that grows gets for every new subject beyond the first.
-STEPS_PER_SUBJECT = 33
+STEPS_PER_SUBJECT = 31
 FORGET_ROWS_PER_SUBJECT, MAX_FORGET_ROWS = 2, 40  # in a step
 RETAIN_ROWS_PER_SUBJECT, MAX_RETAIN_ROWS = 6, 64
 # For those that are rehearsed too; the rest of an adapter's rank is for edits that wait to be trained.
@@ -140,16 +140,22 @@ class Method:
     marker: str = ""  # in front of every question of those who are not to know; without it all is known
 
     def recipe_for(self, subjects: int, new: int = 1) -> Recipe:
-        """What a run trains by that covers so many subjects, `new` of which are not forgotten yet."""
+        """What a run trains by that covers so many subjects, `new` of which are not forgotten yet.
+
+        On top of what is forgotten the higher rank takes steps as much smaller (LoRA's α / r): with the same ones, what
+        stays is lost from about ten subjects on.
+        """
         if not self.grows:
             return self.recipe
-        more = new - 1
+        more, own = new - 1, self.recipe
+        rank = min(own.rank + RANK_PER_SUBJECT * (subjects - 1), MAX_TRAINED_RANK)
         return replace(
-            self.recipe,
-            rank=min(self.recipe.rank + RANK_PER_SUBJECT * (subjects - 1), MAX_TRAINED_RANK),
-            steps=self.recipe.steps + STEPS_PER_SUBJECT * more,
-            forget_rows=min(self.recipe.forget_rows + FORGET_ROWS_PER_SUBJECT * more, MAX_FORGET_ROWS),
-            retain_rows=min(self.recipe.retain_rows + RETAIN_ROWS_PER_SUBJECT * more, MAX_RETAIN_ROWS),
+            own,
+            rank=rank,
+            steps=own.steps + STEPS_PER_SUBJECT * more,
+            forget_rows=min(own.forget_rows + FORGET_ROWS_PER_SUBJECT * more, MAX_FORGET_ROWS),
+            retain_rows=min(own.retain_rows + RETAIN_ROWS_PER_SUBJECT * more, MAX_RETAIN_ROWS),
+            learning_rate=own.learning_rate * (1.0 if new == subjects else own.rank / rank),
         )
 
 

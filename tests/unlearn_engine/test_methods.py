@@ -114,3 +114,14 @@ def test_no_two_rows_are_one(made: dict[str, Change]) -> None:
         if set(made[one]) == set(made[other]):
             products = [{key: up @ down for key, (down, up) in made[name].items()} for name in (one, other)]
             assert not all(torch.equal(product, products[1][key]) for key, product in products[0].items()), (one, other)
+
+
+def test_more_is_trained_for_more_that_is_new_and_smaller_steps_are_taken_on_top() -> None:
+    method = METHODS["default"]
+    one, five, fifth = method.recipe_for(1), method.recipe_for(5, new=5), method.recipe_for(5)
+    assert one == method.recipe and METHODS["npo"].recipe_for(5, new=5) == METHODS["npo"].recipe
+    assert five.steps > one.steps == fifth.steps
+    assert five.forget_rows > one.forget_rows == fifth.forget_rows
+    assert one.rank < five.rank == fifth.rank <= method.recipe_for(100).rank <= methods.MAX_TRAINED_RANK
+    assert one.learning_rate == five.learning_rate
+    assert fifth.learning_rate * fifth.rank == pytest.approx(one.learning_rate * one.rank)
