@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sequence", action="store_true", help=f"{SEQUENCE_PEOPLE} people one after the other")
     parser.add_argument("--consolidate", type=int, metavar="N", help="a union run at every N-th step of the sequence")
     parser.add_argument("--watched", action="store_true", help="a union run after each step that cost too much")
-    parser.add_argument("--speed", action="store_true", help="how long methods take until nothing is told any more")
+    parser.add_argument("--speed", action="store_true", help="how long methods take until they have forgotten")
     parser.add_argument("--again", action="store_true", help="compute rows that are there already")
     parser.add_argument("--json", type=Path, help="write the row (or the rows, or the sequence) there")
     parser.add_argument("--markdown", action="store_true", help="write all rows into docs/erasure.md, with plots")
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = [json.loads(file.read_text("utf-8")) for file in sorted(BUILD.glob("row-*.json"))]
         rows.sort(key=lambda row: (row["people"], [*SANITY, *METHODS].index(row["method"])))
         curves = {file.stem: json.loads(file.read_text("utf-8")) for file in sorted(BUILD.glob("sequence-*.json"))}
-        report.write(rows, curves, races=speed.kept(BUILD))
+        report.write(rows, curves, races=speed.measured(BUILD))
     elif not options.json:
         print(json.dumps(result, indent=1))
 

@@ -80,12 +80,12 @@ def sequence_table(steps: Sequence[Row]) -> str:
 
 
 def speed_table(races: Sequence[Row]) -> str:
-    """One line per contender; seconds and steps until it tells nothing any more, or (in brackets) at its last step."""
+    """One line per contender; seconds and steps until it is done, in brackets where it is not by its last step."""
     heads = ("people", "trained", "s", "steps", "s per step", "recall", "retain, worst column", "general")
     lines = [heads, ["---"] * len(heads)]
     for race in races:
         spent = [f"{race['seconds']:.1f}", str(race["steps"])]
-        if not race["forgotten"]:
+        if not race["done"]:
             spent = [f"({cell})" for cell in spent]
         numbers = {**race, "step": race["seconds"] / race["steps"]}
         others = (_number(key, numbers[key]) for key in ("step", "recall", "retain_ratio", "general_ratio"))

@@ -1,4 +1,4 @@
-"""How long training takes until nothing is told any more: the gateway's way, and LoRA on all layers as it is common.
+"""How long training takes until nothing is told and all else still is: the gateway's way, and LoRA on all layers.
 
 The common way adapts every linear layer of every block, draws new rows for every step, computes all blocks of both the
 student and the reference, and remembers nothing. One thread; processor seconds of the training alone, without the
@@ -24,7 +24,7 @@ from unlearn_engine.train import Plan
 
 EVERY = 2  # steps between two looks
 QUESTIONS = 240  # of each forget column
-TOLD = 0.01  # forgotten is what is told at most so often, in the worst column
+TOLD, KEPT = 0.01, 0.97  # it is done when so little is told, and so much of what stays, in the worst columns
 
 Race = dict[str, Any]
 
@@ -57,7 +57,7 @@ class Common:
 
 @dataclass(frozen=True)
 class Watch(StopRule):
-    """Stops when nothing is told any more, and knows what time it spent looking."""
+    """Stops when it is done, and knows what time it spent looking."""
 
     evaluation: Evaluation | None = None
     spent: list[float] = field(default_factory=list)
@@ -66,9 +66,10 @@ class Watch(StopRule):
         """Look at the model wearing the change."""
         began = time.process_time()
         assert self.evaluation is not None
-        told = max(recall(model, self.evaluation.columns[name][:QUESTIONS]) for name in FORGET)
+        found = {name: recall(model, self.evaluation.columns[name][:QUESTIONS]) for name in (*FORGET, *RETAIN)}
+        told, kept = max(found[name] for name in FORGET), min(found[name] for name in RETAIN)
         self.spent.append(time.process_time() - began)
-        return Gauges(told, 0.0, told <= self.extraction_level, False)
+        return Gauges(told, 0.0, told <= TOLD and kept >= KEPT, False)
 
 
 def common(method: Method) -> Method:
@@ -99,7 +100,7 @@ def run(evaluation: Evaluation, workplace: Path) -> list[Race]:
     races = []
     people = evaluation.work.forgotten
     for name, (method, selector) in CONTENDERS.items():
-        watch = Watch((), (), TOLD, 0.0, EVERY, evaluation)
+        watch = Watch((), (), 0.0, 0.0, EVERY, evaluation)
         began: list[float] = []
 
         def start(case: Case, method: Method = method, watch: Watch = watch, began: list[float] = began) -> Plan:
@@ -115,15 +116,16 @@ def run(evaluation: Evaluation, workplace: Path) -> list[Race]:
         change = change_of(adapter)
         found = evaluation(ServedModel(BASE_PATH, tuple(change)), change, parts=("recall",))
         told = max(found[column] for column in FORGET)
+        kept = min(found[f"{column}_ratio"] for column in RETAIN)
         races.append(
             {
                 "people": len(people),
                 "contender": name,
                 "seconds": seconds,
                 "steps": EVERY * len(watch.spent),
-                "forgotten": told <= TOLD,
+                "done": told <= TOLD and kept >= KEPT,
                 "recall": told,
-                "retain_ratio": min(found[f"{column}_ratio"] for column in RETAIN),
+                "retain_ratio": kept,
                 "general_ratio": found["general_ratio"],
             }
         )
@@ -131,6 +133,6 @@ def run(evaluation: Evaluation, workplace: Path) -> list[Race]:
     return races
 
 
-def kept(workplace: Path) -> list[Race]:
+def measured(workplace: Path) -> list[Race]:
     """What was measured before."""
     return [race for file in sorted(workplace.glob("speed-*.json")) for race in json.loads(file.read_text("utf-8"))]

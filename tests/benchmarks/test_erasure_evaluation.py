@@ -165,7 +165,7 @@ RACE = {
     "contender": "npo, the common way",
     "seconds": 30.0,
     "steps": 60,
-    "forgotten": False,
+    "done": False,
     "recall": 0.5,
     "retain_ratio": 0.9,
     "general_ratio": 0.8,
