@@ -75,7 +75,10 @@ def sequence_table(steps: Sequence[Row]) -> str:
     keys = ("worst_forget", "worst_earlier", "retain_ratio", "general_ratio", "norm", "rank", "seconds")
     heads = ("recall, worst person", "worst earlier person", "retain", "general", "norm", "rank", "s")
     lines = [["people", *heads], ["---"] * (len(heads) + 1)]
-    lines += [[str(step["people"]), *(_number(key, step[key]) for key in keys)] for step in steps]
+    lines += [
+        [f"{step['people']}{', union' if step.get('union') else ''}", *(_number(key, step[key]) for key in keys)]
+        for step in steps
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -158,6 +158,7 @@ STEP = {
     "general_ratio": 0.98,
     "norm": 3.21,
     "rank": 16,
+    "union": True,
     "seconds": 20.0,
 }
 RACE = {
@@ -184,7 +185,7 @@ def test_report_puts_tables_between_their_comments_and_plots_beside(tmp_path: Pa
     assert row.startswith("| default | own | 0 / .004 | 0 | .02 (.04) |")
     assert "| .1 (3e-05) |" in row
     assert row.endswith("| 12.3 |")
-    assert "| 1 | .01 | 0 | .99 | .98 | 3.2 | 16 | 20.0 |" in text
+    assert "| 1, union | .01 | 0 | .99 | .98 | 3.2 | 16 | 20.0 |" in text
     assert "| 1 | npo, the common way | (30.0) | (60) | .5 | .5 | .9 | .8 |" in text
     report.write([ROW], {}, page)
     assert page.read_text("utf-8") == text
