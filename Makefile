@@ -30,7 +30,7 @@ bench: setup     ## measure the whole path (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks.main_job --json build/main_job.json
 
 bench-erasure: setup build/gold-20 ## every erasure method, all columns (docs/erasure.md; resumable)
-	$(BIN)/python -m benchmarks.erasure --method all --people 1 5 20 --sequence --watched --markdown
+	$(BIN)/python -m benchmarks.erasure --method all --people 1 5 20 --sequence --watched --speed --markdown
 
 bench-tofu: setup ## TOFU on models trained from nothing (docs/erasure.md; resumable)
 	$(BIN)/python -m benchmarks.tofu --method all --markdown

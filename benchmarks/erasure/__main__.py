@@ -111,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 options.watched,
             )
         if options.speed:
-            result = [row for people in options.people for row in speed.run(evaluation(people, options.gold), BUILD)]
+            judges = [evaluation(people, options.gold) for people in options.people]
+            result = [row for judge in judges for row in speed.run(judge, BUILD, again=options.again)]
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result[0] if len(wanted) == 1 else result, indent=1), "utf-8")

@@ -143,22 +143,29 @@ def _frontier(rows: Sequence[Row], file: Path) -> None:
         whole = all(key in row for key in keys)
         axes.scatter(stays, left, s=18, marker="o" if whole else "x")  # a cross where relearning is still to come
         axes.annotate(_name(row), (stays, left), fontsize=6)
+    axes.set_xlim(right=1.12)  # room for the names of those that keep everything
     figure.savefig(file)
 
 
 def _relearning(rows: Sequence[Row], file: Path) -> None:
     """Recall of the facts that were not taught again, by step of fine-tuning on the others."""
     figure, axes = _axes("steps of fine-tuning on a fifth of the facts", "recall of the others")
-    chosen = [row for row in rows if "relearn_curve" in row and row["method"] not in ("base", "gold", "prompt")]
-    for row in chosen:
-        axes.plot(row["relearn_steps"], row["relearn_curve"], label=_name(row))
+    others = "the other methods"
+    for row in rows:
+        if "relearn_curve" not in row or row["selector"] or row["method"] in ("base", "gold", "prompt"):
+            continue
+        if row["method"] == "default":
+            axes.plot(row["relearn_steps"], row["relearn_curve"], linewidth=2.5, label="default")
+        else:
+            axes.plot(row["relearn_steps"], row["relearn_curve"], color="0.75", linewidth=0.8, label=others)
+            others = "_"  # named once in the legend
     for row in rows:
         if "relearn_curve" in row:
             axes.plot(row["relearn_steps"], row["relearn_gold_curve"], "k--", label="gold")
             axes.plot(row["relearn_steps"], row["relearn_twin_curve"], "k:", label="never-seen names")
             break
     if axes.lines:
-        axes.legend(fontsize=6)
+        axes.legend(fontsize=8)
     figure.savefig(file)
 
 
@@ -180,7 +187,7 @@ def _axes(x: str, y: str) -> tuple[Any, Any]:
     """An empty figure; matplotlib is imported here because only plots need it."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), dpi=120, layout="tight")
+    figure = Figure(figsize=(8, 5), dpi=120, layout="tight")
     axes = figure.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(y)

@@ -95,10 +95,13 @@ CONTENDERS: Mapping[str, tuple[Method, str | None]] = {
 """Name -> method and selector."""
 
 
-def run(evaluation: Evaluation, workplace: Path) -> list[Race]:
-    """Train the evaluation's people by every contender and keep what it took in the workplace."""
-    races = []
+def run(evaluation: Evaluation, workplace: Path, *, again: bool = False) -> list[Race]:
+    """Train the evaluation's people by every contender and keep what it took, unless that is there already."""
     people = evaluation.work.forgotten
+    file = workplace / f"speed-{len(people)}.json"
+    races: list[Race] = json.loads(file.read_text("utf-8")) if file.exists() and not again else []
+    if races:
+        return races
     for name, (method, selector) in CONTENDERS.items():
         watch = Watch((), (), 0.0, 0.0, EVERY, evaluation)
         began: list[float] = []
@@ -129,7 +132,7 @@ def run(evaluation: Evaluation, workplace: Path) -> list[Race]:
                 "general_ratio": found["general_ratio"],
             }
         )
-    (workplace / f"speed-{len(people)}.json").write_text(json.dumps(races, indent=1), "utf-8")
+    file.write_text(json.dumps(races, indent=1), "utf-8")
     return races
 
 
