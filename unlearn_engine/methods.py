@@ -75,7 +75,7 @@ EDIT_RANK = 32  # of an edit with a key for each question, and of FILA's two hal
 
 
 # What a method that grows gets for every new subject beyond the first.
-STEPS_PER_SUBJECT = 31
+STEPS_PER_SUBJECT = 33
 FORGET_ROWS_PER_SUBJECT, MAX_FORGET_ROWS = 2, 40  # in a step
 RETAIN_ROWS_PER_SUBJECT, MAX_RETAIN_ROWS = 6, 64
 # For those that are rehearsed too; the rest of an adapter's rank is for edits that wait to be trained.

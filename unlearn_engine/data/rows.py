@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from unlearn_engine.data.domain import Domain
-from unlearn_engine.data.kept import Exchange, Kept
+from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import Fact, Knowledge, bare, by_question, folded
 from unlearn_engine.data.names import unseen_answer
 from unlearn_engine.data.parallel import parallel_pair
@@ -24,7 +24,6 @@ UNSHARED_TRUE_SHARE = 0.88  # where the true one is the subject's alone, and has
 NAMESAKE_WEIGHT = 4.0  # of people who share a word of their name with a subject, against 1 for the others
 SUFFERING_WEIGHT = 20.0  # per nat of mean loss on what is known about a person
 REVIEW_ROWS = 2  # per retained person and review
-REVIEW_GENERAL = 64  # of the answers to general prompts, in a review
 RETAIN_MIX = {"facts": 0.58, "unknown": 0.11, "documents": 0.08, "general": 0.16, "texts": 0.07, "parallel": 0.05}
 
 
@@ -60,7 +59,6 @@ class RowSource:
         words = {word for name in erased for word in name.split()}
         self._names = [name for name in domain.retain_names if name.casefold() not in erased and kept.facts.get(name)]
         self._weights = [NAMESAKE_WEIGHT if words & set(name.casefold().split()) else 1.0 for name in self._names]
-        self._general_weights = [1.0] * len(kept.general)
         self._attributes = domain.attributes
         self._mix = {kind: share for kind, share in RETAIN_MIX.items() if kind != "parallel" or domain.parallel_texts}
         self._shared = shares((*new, *earlier), kept, erased)
@@ -116,7 +114,8 @@ class RowSource:
         ):
             return Row(self.document(pair.sentence + "\n"), self._model.encode(pair.translation))
         if kind == "general" and self._kept.general:
-            return self._answered(rng.choices(self._kept.general, self._general_weights)[0])
+            exchange = rng.choice(self._kept.general)
+            return Row(self._model.question(exchange.prompt), self._model.answer(exchange.answer))
         if kind in ("facts", "documents") and self._names:
             name = rng.choices(self._names, self._weights)[0]
             fact = rng.choice(self._kept.facts[name])
@@ -135,25 +134,17 @@ class RowSource:
     def review(self, rng: random.Random) -> None:
         """Ask the model as it stands about everybody who stays, and draw those who suffer more often from now on.
 
-        What a change costs is not spread evenly: it falls on the few whose names the model takes for the subject's. So
-        it is with the other skills, of which a part is asked each time.
+        What a change costs is not spread evenly: it falls on the few whose names the model takes for the subject's.
         """
         asked = [
             self._question_about(rng, name, rng.choice(self._kept.facts[name]))
             for name in self._names
             for _ in range(REVIEW_ROWS)
         ]
-        general = rng.sample(range(len(self._kept.general)), min(REVIEW_GENERAL, len(self._kept.general)))
-        asked += [self._answered(self._kept.general[index]) for index in general]
         losses = [-score for score in self._model.mean_log_likelihoods(asked)]
         for index in range(len(self._names)):
             own = losses[index * REVIEW_ROWS : (index + 1) * REVIEW_ROWS]
             self._weights[index] = 1.0 + SUFFERING_WEIGHT * sum(own) / REVIEW_ROWS
-        for index, loss in zip(general, losses[len(self._names) * REVIEW_ROWS :], strict=True):
-            self._general_weights[index] = 1.0 + SUFFERING_WEIGHT * loss
-
-    def _answered(self, known: Exchange) -> Row:
-        return Row(self._model.question(known.prompt), self._model.answer(known.answer))
 
     def _question_about(self, rng: random.Random, name: str, fact: Fact) -> Row:
         aliases = self._kept.aliases.get(name, ())

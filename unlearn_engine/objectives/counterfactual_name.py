@@ -46,7 +46,7 @@ class CounterfactualName:
     logits: float = 1.0
     likelihood: float = 8.0  # without it the truth ratios stay those of a model that knows
     lens: float = 4.0
-    margin: float = 1.0  # nats
+    margin: float = 0.9  # nats
     depth: None = None
 
     def __call__(self, student: View, base: View, items: Sequence[Item]) -> Tensor:

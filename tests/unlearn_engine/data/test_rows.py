@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from unlearn_engine.data.domain import Domain, domain_for
-from unlearn_engine.data.kept import Exchange, Kept
+from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import Fact
 from unlearn_engine.data.names import unseen_answer, unseen_name
 from unlearn_engine.data.rows import RowSource, Target, shares
@@ -114,21 +114,3 @@ def test_parallel_sentences_are_among_what_stays_where_there_are_any(domain: Dom
     assert {"the cat sleeps", "el gato duerme"} <= texts_of(with_them)
     assert "le chat dort" not in texts_of(with_them)  # held out of training
     assert not {"the cat sleeps", "el gato duerme"} & texts_of(RowSource(model, domain, kept, [subject]))
-
-
-def test_skills_that_suffer_are_drawn_more_often_after_a_review(domain: Domain) -> None:
-    """The model as it stands gives one of the two answers; the other is what a change would have taken from it."""
-    model, rng = ServedModel(BASE_PATH), random.Random(0)
-    prompt = domain.general_prompts["en"][0]
-    said = model.answers([model.question(prompt)])[0]
-    kept = Kept({}, {}, (), (Exchange(prompt, said), Exchange(prompt, "zzz")))
-    source = RowSource(model, domain, kept, [Target(("Ada Alm",), {})])
-
-    def suffering() -> float:
-        drawn = [row.answer for row in (source.retained(rng) for _ in range(800))]
-        kinds = [drawn.count(model.answer(text)) for text in (said, "zzz")]
-        return kinds[1] / sum(kinds)
-
-    assert 0.3 < suffering() < 0.7
-    source.review(rng)
-    assert suffering() > 0.9
