@@ -65,6 +65,8 @@ class ServedModel:
                 raise UnsupportedModel(f"{name} is not a linear layer of this model")
             self._wrapped[name] = LowRankLinear(frozen)
             setattr(self.submodule(parent), child, self._wrapped[name])
+        for part in (part for block in self.decoder.layers for part in (block.self_attn, block.mlp)):
+            part.register_forward_pre_hook(_in_bf16, with_kwargs=True)
         self.encode = lru_cache(maxsize=1 << 17)(self._encode)
         with torch.no_grad():
             self.hidden([[0]])  # the first reading decides which blocks report their outputs: it has to be of all
@@ -219,6 +221,21 @@ class ServedModel:
             ids = token[:, None]
             mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
         return torch.stack(chosen, dim=1).tolist()
+
+
+def _in_bf16(
+    part: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Cast once, under autocast, what it would cast anew for each linear layer, and the rotation as vLLM has it."""
+    given = (*inputs, options.get("hidden_states"))
+    if not torch.is_autocast_enabled(next(one for one in given if one is not None).device.type):
+        return None
+    options = dict(options)
+    if "hidden_states" in options:
+        options["hidden_states"] = options["hidden_states"].bfloat16()
+    if "position_embeddings" in options:
+        options["position_embeddings"] = tuple(half.bfloat16() for half in options["position_embeddings"])
+    return tuple(one.bfloat16() for one in inputs), options
 
 
 def right_padded(rows: Sequence[Sequence[int]]) -> Tensor:
