@@ -102,19 +102,21 @@ def run(evaluation: Evaluation, workplace: Path, *, again: bool = False) -> list
     races: list[Race] = json.loads(file.read_text("utf-8")) if file.exists() and not again else []
     if races:
         return races
+    subjects = [subject(person) for person in people]
     for name, (method, selector) in CONTENDERS.items():
         watch = Watch((), (), 0.0, 0.0, EVERY, evaluation)
-        began: list[float] = []
 
-        def start(case: Case, method: Method = method, watch: Watch = watch, began: list[float] = began) -> Plan:
+        def start(case: Case, method: Method = method, watch: Watch = watch) -> Plan:
             plan = method.start(case)
             assert isinstance(plan, Plan)
-            began.append(time.process_time())
             return replace(plan, stop=watch)
 
         made_by = eraser(workplace, selector, replace(method, start=start))
-        adapter = made_by.rebuild([subject(person) for person in people], lambda stage, done: None)
-        seconds = time.process_time() - began[0] - sum(watch.spent)
+        for who in subjects:
+            made_by.knowledge(who)
+        began = time.process_time()
+        adapter = made_by.rebuild(subjects, lambda stage, done: None)
+        seconds = time.process_time() - began - sum(watch.spent)
         assert adapter is not None
         change = change_of(adapter)
         found = evaluation(ServedModel(BASE_PATH, tuple(change)), change, parts=("recall",))
