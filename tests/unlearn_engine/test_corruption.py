@@ -1,4 +1,4 @@
-"""ECO's corruptions: what each leaves alone, and the search for the strength that makes names read as never-seen ones."""
+"""ECO's corruptions: what each leaves alone, and the search for the strength that hides a known name."""
 
 from collections.abc import Sequence
 
