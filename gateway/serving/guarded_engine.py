@@ -19,6 +19,7 @@ from vllm.tasks import SupportedTask
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from gateway.guards.policy import Policy
+from gateway.guards.sample import PromptSample, SampledPrompt
 from gateway.guards.tokens import TokenTable
 from gateway.serving.canary import check_guard
 from gateway.serving.enforcement import Enforcement
@@ -43,9 +44,12 @@ class GuardedEngine(EngineClient):
     Args:
         inner: vLLM's engine. Nobody else may call its `generate`.
         modules: those that adapters may change (`ServeOptions.lora_modules`).
+        sample: is offered every prompt that the guard reads.
     """
 
-    def __init__(self, inner: AsyncLLM, modules: Sequence[str], observer: GuardObserver) -> None:
+    def __init__(
+        self, inner: AsyncLLM, modules: Sequence[str], observer: GuardObserver, sample: PromptSample | None = None
+    ) -> None:
         self.vllm_config = inner.vllm_config
         self.model_config = inner.model_config
         self.renderer = inner.renderer
@@ -54,8 +58,9 @@ class GuardedEngine(EngineClient):
         self._observer = observer
         weights = Weights(inner, Path(self.model_config.model))
         self._enforcement = Enforcement(inner, modules, weights, observer)
-        table = TokenTable(prompt_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
-        self._generation = Generation(inner, self._enforcement, table, observer)
+        self._sample = PromptSample(0) if sample is None else sample
+        self._table = TokenTable(prompt_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
+        self._generation = Generation(inner, self._enforcement, self._table, observer)
 
     # The policy
 
@@ -136,7 +141,14 @@ class GuardedEngine(EngineClient):
             "reasoning_parser_kwargs": reasoning_parser_kwargs,
         }
         request = Request(text_prompt(prompt), vet_parameters(sampling_params), request_id, options)
-        return self._generation.run(request, guards_mode.get())
+        mode = guards_mode.get()
+        if mode == "on":  # the others measure, and are no traffic
+            self._sample.offer(request.prompt["prompt_token_ids"])
+        return self._generation.run(request, mode)
+
+    def sampled_prompts(self) -> list[SampledPrompt]:
+        """A sample of the prompts that came lately."""
+        return self._sample.prompts(self._table)
 
     def check_admission(self, n: int = 1, request_id: str | None = None) -> None:
         """Called by vLLM before a response begins.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
+from gateway.guards.sample import PromptSample
 from gateway.serving.environment import has_gpu, prepare_environment
 from gateway.serving.errors import EngineDied, ServingError
 from gateway.serving.fields import RequestGate
@@ -86,7 +87,8 @@ async def serve(
         progress(f"loading the model {options.served_name}")
         with running_engine(arguments) as engine:
             await engine.reset_mm_cache()
-            guarded = GuardedEngine(engine, options.lora_modules, observer or SilentObserver())
+            sample = PromptSample(options.sampled_prompts)
+            guarded = GuardedEngine(engine, options.lora_modules, observer or SilentObserver(), sample)
             progress("checking the guard")
             await guarded.check_guard()
             app = await build_application(options, arguments, engine, guarded, routers)

@@ -22,6 +22,7 @@ class ServeOptions:
         verbose: keep vLLM's own log.
         weights_link: on SIGUSR1 the base weights of the folder that this link leads to are served, see
             `GuardedEngine.replace_weights`; None: there is no such way.
+        sampled_prompts: how many of the latest prompts are kept in memory, see `PromptSample`.
     """
 
     model: str
@@ -36,3 +37,4 @@ class ServeOptions:
     max_body_bytes: int = MAX_BODY_BYTES
     verbose: bool = False
     weights_link: Path | None = None
+    sampled_prompts: int = 0

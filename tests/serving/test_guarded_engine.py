@@ -18,6 +18,7 @@ from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import BeamSearchParams, RequestOutputKind
 
 from gateway.guards.policy import Policy, Target, compile_policy
+from gateway.guards.sample import PromptSample
 from gateway.serving import guarded_engine
 from gateway.serving.errors import SwapFailed
 from gateway.serving.fields import guards_mode
@@ -127,6 +128,23 @@ def test_what_vllm_reads_from_the_engine_is_there(engine: GuardedEngine, inner: 
 async def test_what_reaches_around_the_guard_is_refused(engine: GuardedEngine, name: str) -> None:
     with pytest.raises(NotImplementedError, match="behind the guard"):
         await getattr(engine, name)("anything")
+
+
+async def test_prompts_are_sampled_as_the_guard_reads_them(
+    inner: FakeEngine, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded_engine, "prompt_bytes", lambda *_: [bytes([code]) for code in range(128)])
+    engine = GuardedEngine(inner, (), recorder, PromptSample(10))
+    with pytest.raises(NoPolicy):
+        await answer(engine, "Too early")
+    await engine.apply(policy())
+    await answer(engine, f"Who is {NAME}?")
+    token = guards_mode.set("off")
+    try:
+        await answer(engine, "A measurement")
+    finally:
+        guards_mode.reset(token)
+    assert [prompt.read() for prompt in engine.sampled_prompts()] == [(f"Who is {NAME}?", True)]
 
 
 async def test_without_a_policy_nothing_is_answered(engine: GuardedEngine, inner: FakeEngine) -> None:
