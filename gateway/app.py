@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from gateway import metrics
+from gateway.forget.dry_run import DryRuns
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import ForgetError, StoreUnavailable
 from gateway.forget.identity import replica_identity
@@ -26,6 +27,7 @@ from gateway.forget.replica import Replica
 from gateway.forget.routes import router as forget_router
 from gateway.forget.store import Store
 from gateway.guards.policy import Policy
+from gateway.guards.sample import SampledPrompt
 from gateway.model_files import ModelNotFound, model_folder
 from gateway.serving.environment import has_gpu, prepare_environment
 from gateway.serving.errors import ServingError
@@ -189,8 +191,13 @@ class _Gateway:
                 drain_timeout_s=settings.drain_timeout_s,
                 verbose=settings.verbose,
                 weights_link=settings.data_dir / "weights",
+                sampled_prompts=settings.sampled_prompts,
             )
-            routers = [forget_router(store, enqueue=enqueue, closing=self._closing), self._readiness()]
+            dry_runs = DryRuns(self._policy, self._sampled_prompts)
+            routers = [
+                forget_router(store, enqueue=enqueue, closing=self._closing, dry_runs=dry_runs),
+                self._readiness(),
+            ]
             await serve(options, on_ready, routers, self._tell, observer=metrics.PrometheusObserver())
 
     async def _apply(self, policy: Policy) -> None:
@@ -203,6 +210,12 @@ class _Gateway:
             metrics.count_swap(swapped, "failed")
             raise
         metrics.count_swap(swapped, "done")
+
+    def _policy(self) -> Policy | None:
+        return self._serving.engine.policy if self._serving is not None else None
+
+    def _sampled_prompts(self) -> Sequence[SampledPrompt]:
+        return self._serving.engine.sampled_prompts() if self._serving is not None else ()
 
     def _closing(self) -> bool:
         return self._serving is not None and self._serving.stopping.is_set()

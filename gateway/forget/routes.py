@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from gateway.forget.dry_run import DryRun, DryRuns
 from gateway.forget.errors import ForgetError, StoreUnavailable
 from gateway.forget.model import ForgetRequest, ForgetRequestIn, ForgetRequestPage, Kind, PolicyState, State
 from gateway.forget.problems import (
@@ -87,13 +88,15 @@ def router(
     enqueue: Enqueue,
     first_wait_s: float = ENFORCED_WITHIN_S,
     closing: Callable[[], bool] = lambda: False,
+    dry_runs: DryRuns | None = None,
 ) -> APIRouter:
     """The routes on `store`.
 
     `enqueue(kind, request_id)` hands a job ("erase" or "rebuild") to the workers; if it fails, the reconciliation does
     it later. A POST waits up to `first_wait_s` for the guard, unless the client says otherwise. Event streams end when
-    `closing()` says that the server stops.
+    `closing()` says that the server stops. Without `dry_runs` a dry run knows neither traffic nor an active policy.
     """
+    dry_runs = dry_runs or DryRuns()
     problem: dict[str, Any] = {
         "description": "Problem details (RFC 9457)",
         "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
@@ -129,6 +132,15 @@ def router(
             response.headers["Preference-Applied"] = f"wait={wait[1]}"
         response.headers["Location"] = f"{PATH}/{id_}"
         return await shown(response, id_)
+
+    @routes.post("/forget-requests/dry-run", responses={413: problem, 415: problem, 500: problem})
+    async def dry_run(body: ForgetRequestIn) -> DryRun:
+        """What the same request would guard, in counts. Nothing is stored.
+
+        It tells how often others' prompts name somebody: it belongs to those who may submit forget requests, never to
+        those who may only chat.
+        """
+        return await dry_runs.run(body)
 
     @routes.get("/forget-requests", responses={400: problem})
     async def list_requests(

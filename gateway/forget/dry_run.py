@@ -1,0 +1,362 @@
+"""What a forget request would guard if it were sent: counts over sampled traffic, never a prompt, never the subject."""
+
+import asyncio
+import logging
+import math
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.forget.model import ForgetRequestIn, Kind, Response
+from gateway.forget.problems import Problem
+from gateway.guards.matcher import Match
+from gateway.guards.normalise import BARRIER, fold
+from gateway.guards.policy import Policy, Target, compile_policy
+from gateway.guards.response import language
+from gateway.guards.sample import SampledPrompt
+from unlearn_engine.data.domain import PERSON_DOMAIN, load_domain
+from unlearn_engine.evaluate.metrics import upper_bound
+
+logger = logging.getLogger(__name__)
+
+COMMON_RATE = 0.01
+SHORT_LETTERS = 5  # a shorter name is inside many others, and only a letter away from more
+SHORT_IDEOGRAPHS = 3
+TRAFFIC_S, BENIGN_S, TARGETS_S = 2.0, 1.0, 1.0  # of computing; what is not read by then is left out, and not counted
+EXACT_BOUND_UP_TO = 100  # matches: the exact bound of many takes long, and says no more than the simple one
+_CHUNK_CHARS = 8192
+_DRY_RUN = "dry-run"
+
+Found = Literal["exact", "respelt", "encoded"]
+Code = Literal[
+    "very_common",
+    "matches_benign_text",
+    "short_name",
+    "single_word",
+    "collides",
+    "already_active",
+    "guard_only_kind",
+    "no_sample",
+]
+Item = TypeVar("Item")
+
+_DETAILS: Mapping[Code, str] = {
+    "very_common": f"It would guard more than {COMMON_RATE:.0%} of the sampled traffic: give a fuller name.",
+    "matches_benign_text": "It would guard everyday text about others: give a fuller name, or exclusions.",
+    "short_name": "A name is so short that others contain it: give the full name.",
+    "single_word": "A name is a single word, which others may bear: give the full name, or exclusions.",
+    "collides": "A name contains, or is contained in, one of an active target: some prompts will name both.",
+    "already_active": "An active target has this name: another request for it guards nothing more.",
+    "guard_only_kind": "This kind is guarded only: the weights keep what they know.",
+    "no_sample": "No prompts are sampled (yet): the share of guarded traffic is unknown.",
+}
+
+
+class Matched(BaseModel):
+    """Texts that a guard would match, and how often that is to be expected."""
+
+    examined: int
+    matched: int
+    rate: float | None = Field(description="matched / examined")
+    rate_upper_bound: float = Field(description="one-sided 95 % bound (Clopper-Pearson; Hoeffding above 100)")
+
+
+class Traffic(Matched):
+    """The expected share of guarded traffic, from a sample of the latest prompts."""
+
+    sampled: int = Field(description="prompts in the sample; fewer are `examined` if reading all takes too long")
+    cut: int = Field(description="examined prompts of which only the end was kept: a name before it is not seen")
+    exact: int = Field(description="matched prompts with a name as it was given, whatever the case")
+    respelt: int = Field(description="others with a name in another spelling, or misspelt")
+    encoded: int = Field(description="others with a name in an encoding (base64, percent, ...)")
+    already_guarded: int = Field(description="matched prompts that the active policy guards already")
+
+
+class InLanguage(BaseModel):
+    """Benign text in one language."""
+
+    examined: int
+    matched: int
+
+
+class Benign(Matched):
+    """Expected false positives: questions about people nobody knows, everyday prompts and sentences, built in."""
+
+    languages: dict[str, InLanguage]
+
+
+class ActiveTargets(BaseModel):
+    """How the new names meet those of the active policy."""
+
+    active: int
+    compared: int = Field(description="fewer than `active` if comparing all takes too long")
+    colliding: int = Field(description="targets in whose names a new one is found, or which are found in a new one")
+
+
+class Outcome(BaseModel):
+    """What the request would do."""
+
+    response: Response
+    erasure: Literal["guard_only", "counterfactual_name_distillation"]
+    weights_erasable: bool = Field(description="whether this kind can be erased from the weights at all")
+
+
+class DryRunWarning(BaseModel):
+    """Something to look at before the request is sent."""
+
+    code: Code = Field(description="stable: programs may rely on it")
+    detail: str
+
+
+EXAMPLE: dict[str, Any] = {
+    "kind": "person",
+    "outcome": {
+        "response": "ignorance",
+        "erasure": "counterfactual_name_distillation",
+        "weights_erasable": True,
+    },
+    "traffic": {
+        "examined": 200,
+        "matched": 4,
+        "rate": 0.02,
+        "rate_upper_bound": 0.0452,
+        "sampled": 200,
+        "cut": 0,
+        "exact": 2,
+        "respelt": 1,
+        "encoded": 1,
+        "already_guarded": 0,
+    },
+    "benign": {
+        "examined": 474,
+        "matched": 0,
+        "rate": 0.0,
+        "rate_upper_bound": 0.0063,
+        "languages": {code: {"examined": 79, "matched": 0} for code in ("en", "es", "de", "fr", "it", "zh")},
+    },
+    "active_targets": {"active": 1, "compared": 1, "colliding": 0},
+    "warnings": [{"code": "very_common", "detail": _DETAILS["very_common"]}],
+}
+
+
+class DryRun(BaseModel):
+    """What a forget request would guard. Aggregates only."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    kind: Kind
+    outcome: Outcome
+    traffic: Traffic
+    benign: Benign
+    active_targets: ActiveTargets
+    warnings: list[DryRunWarning]
+
+
+class DryRuns:
+    """Does dry runs, one at a time, on a thread that leaves the interpreter to others half of the time.
+
+    Args:
+        active: the policy enforced now.
+        prompts: the sampled prompts; called on the event loop, read on the thread.
+    """
+
+    def __init__(
+        self,
+        active: Callable[[], Policy | None] = lambda: None,
+        prompts: Callable[[], Sequence[SampledPrompt]] = tuple,
+    ) -> None:
+        self._active = active
+        self._prompts = prompts
+        self._running: asyncio.Task[DryRun | None] | None = None
+
+    async def run(self, request: ForgetRequestIn) -> DryRun:
+        """Measure `request` against what is there now; nothing is stored.
+
+        Raises:
+            Problem: another dry run is under way (503), or this one failed (500).
+        """
+        if self._running is not None and not self._running.done():
+            detail = "One dry run at a time, so that chat is not slowed down. Send it again in a moment."
+            raise Problem(503, "dry_run_busy", "Another dry run is under way", detail)
+        self._running = asyncio.create_task(self._measured(request))
+        # Shielded: a client that goes away must not make room for the next before the thread has ended.
+        if (result := await asyncio.shield(self._running)) is None:
+            raise Problem(500, "dry_run_failed", "The dry run failed", "Nothing was stored. The log says where.")
+        return result
+
+    async def _measured(self, request: ForgetRequestIn) -> DryRun | None:
+        try:
+            return await asyncio.to_thread(measure, request, self._active(), self._prompts())
+        except Exception as error:  # its own words may quote a prompt
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            logger.error("a dry run failed: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
+            return None
+
+
+def measure(request: ForgetRequestIn, active: Policy | None, prompts: Sequence[SampledPrompt]) -> DryRun:
+    """The dry run of a request. Blocks for a few seconds at most."""
+    names = request.subject.names
+    target = Target(_DRY_RUN, names, tuple(request.exclusions), request.response)
+    guard = compile_policy(0, {_DRY_RUN: target})
+    traffic = _traffic(guard, active, names, prompts)
+    benign = _benign(guard)
+    active_targets, same = _meet(guard, active, names)
+    erasable = not request.model_copy(update={"erase": "auto"}).guard_only
+    holds: dict[Code, bool] = {
+        "very_common": traffic.matched > COMMON_RATE * traffic.examined,
+        "matches_benign_text": benign.matched > 0,
+        "short_name": any(map(_is_short, names)),
+        "single_word": request.kind != "secret" and any(map(_is_single_word, names)),
+        "collides": active_targets.colliding > 0,
+        "already_active": same,
+        "guard_only_kind": not erasable,
+        "no_sample": traffic.examined == 0,
+    }
+    return DryRun(
+        kind=request.kind,
+        outcome=Outcome(
+            response=request.response,
+            erasure="guard_only" if request.guard_only else "counterfactual_name_distillation",
+            weights_erasable=erasable,
+        ),
+        traffic=traffic,
+        benign=benign,
+        active_targets=active_targets,
+        warnings=[DryRunWarning(code=code, detail=_DETAILS[code]) for code, applies in holds.items() if applies],
+    )
+
+
+def _traffic(guard: Policy, active: Policy | None, names: Sequence[str], prompts: Sequence[SampledPrompt]) -> Traffic:
+    given = {_plain(name) for name in names}
+    found: Counter[Found] = Counter()
+    examined = cut = already = 0
+    for prompt in _paced(prompts, TRAFFIC_S):
+        examined += 1
+        text, whole = prompt.read()
+        cut += not whole
+        if matches := guard.examine(text):
+            found[_kind(text, matches, given)] += 1
+            already += active is not None and bool(active.examine(text))
+    return Traffic(
+        **_rates(examined, found.total()),
+        sampled=len(prompts),
+        cut=cut,
+        exact=found["exact"],
+        respelt=found["respelt"],
+        encoded=found["encoded"],
+        already_guarded=already,
+    )
+
+
+def _kind(text: str, matches: list[Match], given: set[str]) -> Found:
+    plain = [match for match in matches if not match.decoded]
+    if any(_plain(text[match.start : match.end]) in given for match in plain):
+        return "exact"
+    return "respelt" if plain else "encoded"
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _benign(guard: Policy) -> Benign:
+    languages = {code: InLanguage(examined=0, matched=0) for code in benign_texts()}
+    for code, text in _paced([(code, text) for code, texts in benign_texts().items() for text in texts], BENIGN_S):
+        languages[code].examined += 1
+        languages[code].matched += bool(guard.examine(text))
+    examined = sum(counts.examined for counts in languages.values())
+    return Benign(**_rates(examined, sum(counts.matched for counts in languages.values())), languages=languages)
+
+
+@cache
+def benign_texts() -> Mapping[str, Sequence[str]]:
+    """Text that names nobody, by language: the generic domain's questions with names that nobody has, its sentences."""
+    domain, rng = load_domain(PERSON_DOMAIN), random.Random(0)
+    asked = (domain.questions, domain.held_out_questions, domain.statements)
+    texts: dict[str, list[str]] = {}
+    for code in domain.languages:
+        templates = [template for kind in asked for attribute in kind[code].values() for template in attribute]
+        texts[code] = [template.format(name=domain.unseen_name(rng)) for template in templates]
+        texts[code] += domain.general_prompts[code]
+    for sentence in domain.general_texts:
+        texts.setdefault(language(sentence), []).append(sentence)
+    return texts
+
+
+def _meet(guard: Policy, active: Policy | None, names: Sequence[str]) -> tuple[ActiveTargets, bool]:
+    """Counts of active targets, and whether one of them has the new main name."""
+    if active is None:
+        return ActiveTargets(active=0, compared=0, colliding=0), False
+    colliding = {match.target for name in names for match in active.examine(name)}
+    compared = 0
+    for chunk in _paced(_chunks(active.targets.values()), TARGETS_S):
+        compared += len(chunk)
+        if guard.examine(BARRIER.join(name for target in chunk for name in target.names)):
+            colliding |= {target.id for target in chunk if guard.examine(BARRIER.join(target.names))}
+    main = fold(names[0]).text
+    same = any(fold(name).text == main for id_ in colliding for name in active.targets[id_].names)
+    return ActiveTargets(active=len(active.targets), compared=compared, colliding=len(colliding)), same
+
+
+def _chunks(targets: Iterable[Target]) -> Iterator[list[Target]]:
+    """Targets in groups: one long text is read faster than many short ones."""
+    chunk: list[Target] = []
+    chars = 0
+    for target in targets:
+        chunk.append(target)
+        chars += sum(map(len, target.names))
+        if chars > _CHUNK_CHARS:
+            yield chunk
+            chunk, chars = [], 0
+    if chunk:
+        yield chunk
+
+
+def _paced(items: Iterable[Item], budget_s: float) -> Iterator[Item]:
+    """The items, until what is done with them has computed for `budget_s`; a pause as long after each.
+
+    The pauses are for the event loop, which waits for the interpreter while this thread has it.
+    """
+    left = budget_s
+    began = time.thread_time()
+    for item in items:
+        yield item
+        took = time.thread_time() - began
+        if (left := left - took) < 0:
+            return
+        time.sleep(took)
+        began = time.thread_time()
+
+
+def _rates(examined: int, matched: int) -> dict[str, Any]:
+    rate = matched / examined if examined else None
+    if rate is None or matched <= EXACT_BOUND_UP_TO:
+        bound = upper_bound(matched, examined)
+    else:
+        bound = min(1.0, rate + math.sqrt(math.log(20) / (2 * examined)))
+    return {
+        "examined": examined,
+        "matched": matched,
+        "rate": None if rate is None else round(rate, 4),
+        "rate_upper_bound": round(bound, 4),
+    }
+
+
+def _is_short(name: str) -> bool:
+    letters = [letter for letter in name if letter.isalnum()]
+    return len(letters) < (SHORT_IDEOGRAPHS if _is_ideographic(letters) else SHORT_LETTERS)
+
+
+def _is_single_word(name: str) -> bool:
+    return len(name.split()) == 1 and not _is_ideographic(name)
+
+
+def _is_ideographic(letters: Iterable[str]) -> bool:
+    """Whether words are written without spaces between them, a character standing for a syllable or a word."""
+    return any("\u3040" <= letter <= "\u9fff" or "\uac00" <= letter <= "\ud7a3" for letter in letters)
