@@ -1,16 +1,17 @@
 """Where a text mentions a name, in any spelling, one letter wrong, or encoded; however many names there are."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from gateway.guards.encodings import View, decoded_views
 from gateway.guards.lookalike import fold_lookalike
 from gateway.guards.normalise import Folded, fold
-from gateway.guards.segment import Hits, Names, Segment, Span
+from gateway.guards.segment import Hits, Names, Reading, Segment, Span
 
-_TIERS = (64, 1024)  # names added later sit in small automata, which are cheap to build anew
+_SMALL_SHARE = 16  # what was added lately is compiled anew at each addition until it is this part of everything
+_SMALL_TARGETS = (1024, 8192)  # but at least, and at most, so many targets
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,7 +27,8 @@ class Match:
 class NameMatcher:
     """Finds the targets' names. `exclusions` are other people's names, by target: an exact one is never a misspelling.
 
-    With `previous`, what has not changed is not compiled again.
+    With `previous`, what has not changed is not compiled again: it is only compared. `with_changes` does not even
+    compare.
     """
 
     def __init__(
@@ -36,30 +38,64 @@ class NameMatcher:
         previous: "NameMatcher | None" = None,
     ):
         excluded = exclusions or {}
-        left = {target: Names(tuple(names), tuple(excluded.get(target, ()))) for target, names in targets.items()}
+        kept: set[str] = set()
         self._segments: list[tuple[Segment, frozenset[str]]] = []  # with the targets that are no longer wanted
-        for segment, _ in previous._segments if previous else ():
-            kept = {target for target, names in segment.names.items() if left.get(target) == names}
-            if 2 * len(kept) > len(segment.names):
-                self._segments.append((segment, frozenset(segment.names.keys() - kept)))
-                left = {target: names for target, names in left.items() if target not in kept}
-        if left:
-            self._add(left)
+        for segment, dead in previous._segments if previous else ():
+            same = {
+                target
+                for target, names in segment.names.items()
+                if target in targets
+                and _equal(names.wanted, targets[target])
+                and _equal(names.excluded, excluded.get(target, ()))
+            }
+            same -= dead
+            kept |= same
+            self._segments.append((segment, frozenset(segment.names.keys() - same)))
+        self._add({target: _names(targets[target], excluded.get(target)) for target in targets if target not in kept})
+
+    def with_changes(
+        self,
+        added: Mapping[str, Sequence[str]],
+        exclusions: Mapping[str, Sequence[str]] | None = None,
+        removed: Iterable[str] = (),
+    ) -> "NameMatcher":
+        """A matcher with some targets more, changed or fewer; what that costs hardly depends on how many there are.
+
+        `exclusions` are those of the added targets.
+        """
+        gone = {*removed, *added}
+        matcher = NameMatcher({})
+        matcher._segments = [(segment, dead | (segment.names.keys() & gone)) for segment, dead in self._segments]
+        matcher._add({target: _names(names, (exclusions or {}).get(target)) for target, names in added.items()})
+        return matcher
+
+    def compacted(self) -> "NameMatcher":
+        """The same matcher in one piece, which is quickest to search.
+
+        Additions do this when many have come together, which takes a moment where there are very many targets: a
+        caller may do it before, in a thread, and hand the result on as `previous`.
+        """
+        matcher = NameMatcher({})
+        if self._segments:
+            matcher._segments = [(Segment.merged(self._segments), frozenset())]
+        return matcher
 
     def _add(self, names: dict[str, Names]) -> None:
-        """Compile new names, together with the segments of the size class they fall into."""
-        for limit in _TIERS:
-            small = [(segment, dead) for segment, dead in self._segments if len(segment.names) < limit]
-            live = {t: n for segment, dead in small for t, n in segment.names.items() if t not in dead}
-            if len(names) + len(live) < limit:
-                break
-        else:
-            small, live = (
-                self._segments,
-                {t: n for segment, dead in self._segments for t, n in segment.names.items() if t not in dead},
-            )
-        self._segments = [kept for kept in self._segments if kept not in small]
-        self._segments.append((Segment(live | names), frozenset()))
+        """Compile new names, together with what else was added lately, and drop what is mostly unwanted."""
+        segments = [(segment, dead) for segment, dead in self._segments if len(dead) < len(segment.names)]
+        if names:
+            segments.append((Segment.compiled(names), frozenset()))
+        segments.sort(key=lambda kept: -len(kept[0].names))
+        least, most = _SMALL_TARGETS
+        total = sum(len(segment.names) for segment, _ in segments)
+        small = segments[1:]
+        if sum(len(segment.names) for segment, _ in small) >= min(max(total // _SMALL_SHARE, least), most):
+            small = segments
+        elif segments and 2 * len(segments[0][1]) > len(segments[0][0].names):
+            segments[0] = (Segment.merged(segments[:1]), frozenset())
+        if len(small) > 1:
+            segments = [*(segments[:1] if small is not segments else ()), (Segment.merged(small), frozenset())]
+        self._segments = segments
 
     def find(self, text: str) -> list[Match]:
         """All mentions, sorted; per target none lies inside another. Linear in the text; never raises."""
@@ -82,16 +118,25 @@ class NameMatcher:
             if folded is None:
                 continue
             hits = Hits()
+            reading = Reading(text, folded, max(segment.most_letters for segment, _ in self._segments))
             for segment, dead in self._segments:
                 own = Hits()
                 if folded.genuine is None:
-                    segment.search(text, folded, own)
+                    segment.search(reading, own)
                 else:
-                    segment.search_lookalike(text, folded, own)
+                    segment.search_lookalike(reading, own)
                 for group, part in ((hits.exact, own.exact), (hits.excluded, own.excluded), (hits.fuzzy, own.fuzzy)):
                     group += [hit for hit in part if hit[2] not in dead]
             found += [_to_source(hit, folded, view) for hit in _decide(hits)]
         return found
+
+
+def _names(wanted: Sequence[str], excluded: Sequence[str] | None) -> Names:
+    return Names(tuple(wanted), tuple(excluded or ()))
+
+
+def _equal(known: tuple[str, ...], given: Sequence[str]) -> bool:
+    return known is given or known == tuple(given)
 
 
 def _decide(hits: Hits) -> Iterator[Span]:

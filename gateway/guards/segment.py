@@ -1,17 +1,18 @@
 """A fixed set of names compiled for search: exact in any spelling, or with one letter wrong.
 
-One automaton holds all spellings and both halves of the long ones: a string one edit away from a name still contains
-one of its halves, so only what follows or precedes a half is compared letter by letter, however many names there are.
+Tables of hashes say which names may be written where, however many names there are; only those are looked at letter by
+letter. A name's spellings are made again when it may have been found: they would take most of the memory.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import NamedTuple
 
-import ahocorasick
-from rapidfuzz import process
-from rapidfuzz.distance import OSA, Prefix
+import numpy as np
+from rapidfuzz.distance import Prefix
 
+from gateway.guards.letters import Filter, Numbers, Sequences, Words
 from gateway.guards.lookalike import is_genuine, lookalike_key
 from gateway.guards.names import (
     FUZZY_LETTERS,
@@ -22,9 +23,11 @@ from gateway.guards.names import (
     Spelling,
     spellings,
 )
+from gateway.guards.near import MOST_LETTERS, NearNames, one_wrong, windows_of
 from gateway.guards.normalise import Folded
 
 _LOOKALIKE_LETTERS = 5
+_AT_ONCE = 1024  # names compiled at a time: bounds the memory their spellings take meanwhile
 _DOTS = (".", "．", "。", "·")
 _ONE_LETTER_WORDS = frozenset("aeiouy")
 
@@ -37,34 +40,12 @@ class Names:
     excluded: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Exact:
+class _Owner(NamedTuple):
+    """A name and whose it is."""
+
     target: str
-    spelling: Spelling
+    name: str
     excluded: bool
-
-
-@dataclass(slots=True, repr=False)
-class _Near:
-    """Names that share a half: letters of the names by length of the windows they could be misspelt in."""
-
-    by_window: dict[int, list[str]] = field(default_factory=dict)
-
-    def add(self, letters: str) -> None:
-        for window in (len(letters) - 1, len(letters), len(letters) + 1):
-            candidates = self.by_window.setdefault(window, [])
-            if letters not in candidates[-1:]:
-                candidates.append(letters)
-
-
-@dataclass(slots=True, repr=False)
-class _Entry:
-    """What it means that certain letters occur."""
-
-    length: int
-    exact: list[_Exact] = field(default_factory=list)
-    first_half: _Near | None = None
-    second_half: _Near | None = None
 
 
 @dataclass(slots=True)
@@ -76,124 +57,163 @@ class Hits:
     fuzzy: list[Span] = field(default_factory=list)
 
 
+class Reading:
+    """A text and its folding, prepared for search in any number of segments."""
+
+    def __init__(self, text: str, folded: Folded, most_letters: int):
+        self.text = text
+        self.folded = folded
+        self.words = words = Words(folded.text, folded.edges)
+        self.windows = list(windows_of(words, most_letters)) if most_letters and folded.genuine is None else []
+        hashes = (words.short[2], words.prefixes, *(windows.keys for windows in self.windows))
+        self.hashes = np.concatenate(hashes)
+        self.bounds = np.cumsum([len(part) for part in hashes])
+
+    def passed(self, known: Filter) -> list[Numbers]:
+        """What may be known of the short words, of the prefixes and of the windows."""
+        passed = known.passed(self.hashes)
+        if not len(passed):
+            return []
+        parts = np.split(passed, passed.searchsorted(self.bounds[:-1]))
+        return [part - start for part, start in zip(parts, (0, *self.bounds.tolist()), strict=False)]
+
+
 class Segment:
-    """The automata for a fixed set of names."""
+    """The tables for a fixed set of names."""
 
-    def __init__(self, names: Mapping[str, Names]):
-        self.names = dict(names)
-        self._entries: dict[str, _Entry] = {}
-        self._misspelt: dict[str, list[_Exact]] = {}
-        lookalikes: dict[str, _Entry] = {}
-        for exact in self._spell():
-            letters = exact.spelling.letters
-            self._entry(letters).exact.append(exact)
-            if exact.spelling.form is Form.NAME and len(letters) >= _LOOKALIKE_LETTERS:
-                key = lookalike_key(letters)
-                lookalikes.setdefault(key, _Entry(len(key))).exact.append(exact)
-        self._automaton = _automaton(self._entries)
-        self._lookalike_automaton = _automaton(lookalikes)
-
-    def _spell(self) -> Iterator[_Exact]:
-        owners = [
-            (target, excluded)
-            for target, names in self.names.items()
-            for group, excluded in ((names.wanted, False), (names.excluded, True))
-            for _ in group
-        ]
-        written = [name for names in self.names.values() for name in (*names.wanted, *names.excluded)]
-        for (target, excluded), ways in zip(owners, spellings(written), strict=True):
-            for position, spelling in enumerate(ways):
-                if not excluded or spelling.form is Form.NAME:
-                    yield _Exact(target, spelling, excluded)
-                if position == 0 and not excluded and spelling.alphabetic and len(spelling.letters) >= FUZZY_LETTERS:
-                    self._add_halves(_Exact(target, spelling, excluded))
-
-    def _add_halves(self, exact: _Exact) -> None:
-        letters = exact.spelling.letters
-        owners = self._misspelt.setdefault(letters, [])
-        owners.append(exact)
-        if len(owners) > 1:
-            return
-        middle = len(letters) // 2
-        first, second = self._entry(letters[:middle]), self._entry(letters[middle:])
-        first.first_half = first.first_half or _Near()
-        first.first_half.add(letters)
-        second.second_half = second.second_half or _Near()
-        second.second_half.add(letters)
-
-    def _entry(self, letters: str) -> _Entry:
-        entry = self._entries.get(letters)
-        if entry is None:
-            entry = self._entries[letters] = _Entry(len(letters))
-        return entry
-
-    def search(self, text: str, folded: Folded, hits: Hits) -> None:
-        """Add what is named in a text, given with its folding, exactly or nearly."""
-        seen: dict[tuple[int, str], list[_Exact]] = {}
-        for last, entry in self._automaton.iter(folded.text) if self._entries else ():
-            end = last + 1
-            start = end - entry.length
-            if entry.exact:
-                _add_exact(entry.exact, text, folded, start, end, hits)
-            if entry.first_half and folded.edges[start]:
-                for window, candidates in entry.first_half.by_window.items():
-                    self._add_near(candidates, folded, start, start + window, seen, hits)
-            if entry.second_half and _ends_word(folded, end):
-                for window, candidates in entry.second_half.by_window.items():
-                    self._add_near(candidates, folded, end - window, end, seen, hits)
-
-    def search_lookalike(self, text: str, folded: Folded, hits: Hits) -> None:
-        """Add what is named in a text, given with its folding by look."""
-        if self._entries and len(self._lookalike_automaton):
-            for last, entry in self._lookalike_automaton.iter(folded.text):
-                if is_genuine(folded, last + 1 - entry.length, last + 1):
-                    _add_exact(entry.exact, text, folded, last + 1 - entry.length, last + 1, hits)
-
-    def _add_near(
+    def __init__(
         self,
-        candidates: list[str],
-        folded: Folded,
-        start: int,
-        end: int,
-        seen: dict[tuple[int, str], list[_Exact]],
-        hits: Hits,
-    ) -> None:
-        if start < 0 or end > len(folded.text) or not folded.edges[start] or not _ends_word(folded, end):
+        names: Mapping[str, Names],
+        owners: list[_Owner],
+        written: Sequences,
+        looking: Sequences,
+        near: NearNames,
+        near_letters: dict[int, str],
+    ):
+        self.names = names
+        self._owners = owners
+        self._written = written
+        self._looking = looking
+        self._near = near
+        self._near_letters = near_letters
+        self._known = Filter(*written.keys, near.keys)
+        self._known_looks = Filter(*looking.keys)
+        self._spellings: dict[int, list[Spelling]] = {}
+
+    @classmethod
+    def compiled(cls, names: Mapping[str, Names]) -> "Segment":
+        entries = iter(names.items())
+        parts: list[Segment] = []
+        while (some := dict(islice(entries, _AT_ONCE))) or not parts:
+            parts.append(cls._compiled(some))
+        return cls.merged([(part, frozenset()) for part in parts]) if len(parts) > 1 else parts[0]
+
+    @classmethod
+    def _compiled(cls, names: Mapping[str, Names]) -> "Segment":
+        owners = [
+            _Owner(target, name, excluded)
+            for target, own in names.items()
+            for group, excluded in ((own.wanted, False), (own.excluded, True))
+            for name in group
+        ]
+        written: list[tuple[str, int]] = []
+        looking: list[tuple[str, int]] = []
+        near: dict[int, str] = {}
+        for number, ways in enumerate(spellings([owner.name for owner in owners])):
+            excluded = owners[number].excluded
+            used = [way for way in ways if not excluded or way.form is Form.NAME]
+            written += dict.fromkeys((way.letters, number) for way in used)
+            looking += dict.fromkeys(
+                (lookalike_key(way.letters), number)
+                for way in used
+                if way.form is Form.NAME and len(way.letters) >= _LOOKALIKE_LETTERS
+            )
+            if ways and not excluded and ways[0].alphabetic and FUZZY_LETTERS <= len(ways[0].letters) <= MOST_LETTERS:
+                near[number] = ways[0].letters
+        return cls(
+            names,
+            owners,
+            Sequences.compiled([letters for letters, _ in written], [number for _, number in written]),
+            Sequences.compiled([letters for letters, _ in looking], [number for _, number in looking]),
+            NearNames.compiled(list(near.values()), list(near)),
+            near,
+        )
+
+    @classmethod
+    def merged(cls, many: "Sequence[tuple[Segment, frozenset[str]]]") -> "Segment":
+        """One segment of many, without the targets named beside each."""
+        names: dict[str, Names] = {}
+        owners: list[_Owner] = []
+        near: dict[int, str] = {}
+        numbers: list[Numbers] = []
+        for segment, dead in many:
+            names |= {t: n for t, n in segment.names.items() if t not in dead} if dead else segment.names
+            kept = np.array([owner.target not in dead for owner in segment._owners], dtype=np.bool_)
+            moved = np.where(kept, np.cumsum(kept) - 1 + len(owners), -1)
+            owners += [owner for owner in segment._owners if owner.target not in dead] if dead else segment._owners
+            near |= {int(moved[old]): letters for old, letters in segment._near_letters.items() if kept[old]}
+            numbers.append(moved)
+        return cls(
+            names,
+            owners,
+            Sequences.merged([segment._written for segment, _ in many], numbers),
+            Sequences.merged([segment._looking for segment, _ in many], numbers),
+            NearNames.merged([segment._near for segment, _ in many], numbers),
+            near,
+        )
+
+    @property
+    def most_letters(self) -> int:
+        """Letters of the longest name that is looked for with one of them wrong."""
+        return self._near.most
+
+    def search(self, reading: Reading, hits: Hits) -> None:
+        """Add what is named in a text, exactly or nearly."""
+        passed = reading.passed(self._known)
+        if not passed:
             return
-        written = folded.text[start:end]
-        key = (id(candidates), written)
-        near = seen.get(key)
-        if near is None:
-            found = process.extract(written, candidates, scorer=OSA.distance, score_cutoff=1, limit=None)
-            near = seen[key] = [
-                exact
-                for letters, distance, _ in found
-                if distance
-                for exact in self._misspelt[letters]
-                if _is_misspelling(written, exact.spelling)
-            ]
-        hits.fuzzy += [(start, end, exact.target) for exact in near]
+        letters = reading.folded.text
+        for start, end, number in self._written.find(reading.words, passed[0], passed[1]):
+            for way in self._ways(number):
+                if way.letters == letters[start:end]:
+                    self._add_exact(number, way, reading, start, end, hits)
+        seen: dict[tuple[int, str], bool] = {}
+        for windows, among in zip(reading.windows, passed[2:], strict=True):
+            for start, end, number in self._near.find(windows, among):
+                near = seen.get((number, letters[start:end]))
+                if near is None:
+                    near = seen[number, letters[start:end]] = self._is_near(letters[start:end], number)
+                if near:
+                    hits.fuzzy.append((start, end, self._owners[number].target))
 
+    def _is_near(self, written: str, number: int) -> bool:
+        return one_wrong(written, self._near_letters[number]) and _is_misspelling(written, self._ways(number)[0])
 
-def _automaton(entries: Mapping[str, _Entry]) -> ahocorasick.Automaton:
-    automaton = ahocorasick.Automaton()
-    for letters, entry in entries.items():
-        automaton.add_word(letters, entry)
-    if entries:
-        automaton.make_automaton()
-    return automaton
+    def search_lookalike(self, reading: Reading, hits: Hits) -> None:
+        """Add what is named in a text folded by its look."""
+        letters, folded = reading.folded.text, reading.folded
+        passed = reading.passed(self._known_looks)
+        for start, end, number in self._looking.find(reading.words, *passed) if passed else ():
+            for way in self._ways(number) if is_genuine(folded, start, end) else ():
+                if way.form is Form.NAME and lookalike_key(way.letters) == letters[start:end]:
+                    self._add_exact(number, way, reading, start, end, hits)
+
+    def _ways(self, number: int) -> list[Spelling]:
+        ways = self._spellings.get(number)
+        if ways is None:
+            ways = self._spellings[number] = spellings([self._owners[number].name])[0]
+        return ways
+
+    def _add_exact(self, number: int, way: Spelling, reading: Reading, start: int, end: int, hits: Hits) -> None:
+        target, _, excluded = self._owners[number]
+        if (not excluded or way.form is Form.NAME) and _is_written(way, reading.text, reading.folded, start, end):
+            (hits.excluded if excluded else hits.exact).append((start, end, target))
 
 
 def _ends_word(folded: Folded, end: int) -> bool:
     """An edge, or one after a genitive or plural s."""
     edges = folded.edges
     return bool(edges[end]) or (folded.text[end] == "s" and bool(edges[end + 1]))
-
-
-def _add_exact(exacts: Iterable[_Exact], text: str, folded: Folded, start: int, end: int, hits: Hits) -> None:
-    for exact in exacts:
-        if _is_written(exact.spelling, text, folded, start, end):
-            (hits.excluded if exact.excluded else hits.exact).append((start, end, exact.target))
 
 
 def _is_written(spelling: Spelling, text: str, folded: Folded, start: int, end: int) -> bool:
