@@ -12,8 +12,9 @@ from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from gateway.forget.dry_run import DryRun, DryRuns
+from gateway.forget.dry_run import DryRuns
 from gateway.forget.errors import ForgetError, StoreUnavailable
+from gateway.forget.forecast import DryRun
 from gateway.forget.model import ForgetRequest, ForgetRequestIn, ForgetRequestPage, Kind, PolicyState, State
 from gateway.forget.problems import (
     MEDIA_TYPE,

@@ -17,7 +17,8 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.forget.dry_run import EXAMPLE, DryRuns, benign_texts
+from gateway.forget.dry_run import DryRuns, benign_texts
+from gateway.forget.forecast import EXAMPLE
 from gateway.forget.problems import MEDIA_TYPE
 from gateway.forget.routes import router
 from gateway.forget.store import Store
