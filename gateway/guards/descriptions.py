@@ -1,0 +1,424 @@
+"""Who is meant where nobody is named: targets whose facts a stretch of text states, however many targets there are.
+
+Coverage in the manner of late interaction, but over words instead of vectors: what a window of the text states of a
+target is added up, each fact by how seldom it is said and how few targets share it. One sorted array of word-sequence
+hashes serves all targets; adding one copies a few megabytes and compiles only what is new.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import Indel
+
+from gateway.guards.normalise import BARRIER
+from gateway.guards.words import RARE_BITS, surprisal, words
+
+WINDOW_WORDS = 40
+LONGEST_FACT_WORDS = 6  # of a longer one its beginning and end are known
+FACTS_PER_TARGET = 128
+SALIENT_BITS = 7.0  # what is more ordinary is no fact: stop words, numerals
+DESCRIPTION_BITS = 11.0  # the same for single words out of a description
+BRIEF = 5.0  # words that a description may tell at their full weight
+NAME_BITS = 24.0  # weight of a name, a title or a long number
+SAME_FACT = 0.6  # likeness of two spellings of one fact (Lisbon, Lisboa)
+MOST_DESCRIBED = 8  # a text that fits more targets than that identifies none of the others
+_CANDIDATES = 32
+_MOST_POSTINGS = 50_000
+_POPULATION = 200.0  # people who are no targets and have none of the facts: with few targets, sharing says little
+_RARITY = 3.0  # a fact keeps its weight until about one target in thirty shares it
+_COUNTED_BITS = 4.0  # a fact that is left with less does not count
+_CUE, _CUE_BITS = -1, 8.0
+
+DEFAULT_THRESHOLD = 22.0  # bits; two words that are in nobody's mouth tell 28
+DEFAULT_TARGETS = 1000  # with so many targets it was measured
+_BITS_PER_DOUBLING = 1.0  # of the targets or of the text: twice as many chances to agree by accident
+_MOST_LENGTH_BITS = 6.0  # so that padding does not hide a description
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_FILTER_BITS = 22
+
+
+def _stems(spelt: str) -> frozenset[str]:
+    return frozenset(word for one in spelt.split() for word in words(one))
+
+
+# One whom a name says by a relation: "the pupil of ...", "...'s pupil".
+_RELATIONS = _stems("""
+    pupil student apprentice disciple protege taught trained author writer written daughter son wife
+    husband brother sister widow
+    alumno alumna estudiante discípulo aprendiz autor autora escritor hija hijo esposa marido hermano hermana
+    Schüler Lehrling Student Autor Verfasser Tochter Sohn Ehefrau Ehemann Bruder Schwester
+    élève étudiant apprenti disciple auteur fille fils épouse mari frère soeur
+    allievo studente apprendista autore scrittore figlia figlio moglie marito fratello sorella aluno discípulo
+""")
+_HAN_RELATIONS = (
+    "学生", "徒弟", "弟子", "作者", "女儿", "儿子", "妻子", "丈夫", "哥哥", "弟弟", "姐姐", "妹妹",
+)  # fmt: skip
+_OF = _stems("of de del do da di von vom du des by")
+_AFTER_OWNER = frozenset({"s", "的"})
+_NUMBER_CUES = _stems(
+    "phone number call teléfono número llamar Telefonnummer Nummer téléphone numéro telefono numero 电 话 号 码"
+)
+
+
+class Describable(Protocol):
+    """What is known of a target: its names are left out of the index, they are found by themselves."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def phrases(self) -> tuple[str, ...]: ...
+    @property
+    def description(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Described:
+    """A text states enough about `target` to mean it; `score` in bits."""
+
+    score: float
+    target: str
+
+
+class _Fact(NamedTuple):
+    stems: tuple[str, ...]
+    bits: float
+    spelt: str  # alike for what is the same fact
+
+
+class _Hit(NamedTuple):
+    """A fact stated by the words [start, end)."""
+
+    start: int
+    end: int
+    group: int
+    weight: float
+    strong: bool  # a name, a title, a long number
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Rows:
+    """One row for each fact of each target, sorted by key."""
+
+    keys: NDArray[np.uint64]
+    slots: NDArray[np.int32]
+    groups: NDArray[np.int16]
+    bits: NDArray[np.float32]
+
+    def without(self, slots: Iterable[int]) -> "_Rows":
+        kept = ~np.isin(self.slots, np.fromiter(slots, dtype=np.int32))
+        return _Rows(self.keys[kept], self.slots[kept], self.groups[kept], self.bits[kept])
+
+    def with_(self, other: "_Rows") -> "_Rows":
+        order = np.argsort(other.keys)
+        at = np.searchsorted(self.keys, other.keys[order])
+        return _Rows(
+            np.insert(self.keys, at, other.keys[order]),
+            np.insert(self.slots, at, other.slots[order]),
+            np.insert(self.groups, at, other.groups[order]),
+            np.insert(self.bits, at, other.bits[order]),
+        )
+
+
+class DescriptionIndex:
+    """What is known of each target, made for finding out whom a text describes.
+
+    With `previous`, targets that have not changed are not compiled again, and its threshold is kept.
+    """
+
+    def __init__(self, targets: Iterable[Describable], previous: "DescriptionIndex | None" = None):
+        known: Mapping[str, Describable] = previous._known if previous else {}
+        self._known: Mapping[str, Describable] = {target.id: target for target in targets}
+        changed = [target for id_, target in self._known.items() if not _same(known.get(id_), target)]
+        gone = known.keys() - self._known.keys()
+        self._slots: dict[str, int] = dict(previous._slots) if previous else {}
+        self._ids: list[str] = list(previous._ids) if previous else []
+        free = [self._slots.pop(id_) for id_ in gone]
+        self._free: list[int] = [*(previous._free if previous else ()), *free]
+        stale = [*free, *(self._slots[target.id] for target in changed if target.id in self._slots)]
+        new = _compile((self._slot(target.id), target) for target in changed)
+        kept = previous._rows if previous else _compile(())
+        self._rows: _Rows = (kept.without(stale) if stale else kept).with_(new)
+        if previous is None or stale:
+            self._filter = _filter_of(self._rows.keys)
+        else:
+            self._filter = previous._filter | _filter_of(new.keys) if len(new.keys) else previous._filter
+        self._calibration: tuple[float, int] = (
+            previous._calibration if previous else (DEFAULT_THRESHOLD, DEFAULT_TARGETS)
+        )
+
+    def _slot(self, id_: str) -> int:
+        """The place of a target, its own or a free one."""
+        slot = self._slots.get(id_)
+        if slot is None:
+            if not self._free:
+                self._free.append(len(self._ids))
+                self._ids.append(id_)
+            slot = self._slots[id_] = self._free.pop()
+            self._ids[slot] = id_
+        return slot
+
+    def __len__(self) -> int:
+        """How many targets it can recognise."""
+        return len(self._slots)
+
+    @property
+    def threshold(self) -> float:
+        """What a score must reach, in bits: as calibrated or by default, and more the more targets came since."""
+        score, targets = self._calibration
+        return score + _BITS_PER_DOUBLING * max(0.0, math.log2(max(1, len(self)) / targets))
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether there are twice as many targets as when the threshold was found: calibrate anew."""
+        return len(self) >= 2 * self._calibration[1]
+
+    def find(self, text: str) -> list[Described]:
+        """The targets that a text describes, best first, `MOST_DESCRIBED` at most. Linear in the text."""
+        threshold = self.threshold
+        return [found for found in self.scores(text, threshold) if found.score >= threshold][:MOST_DESCRIBED]
+
+    def scores(self, text: str, least: float = 0.0) -> list[Described]:
+        """The targets of which a stretch of text states two salient facts or more, best first.
+
+        Those that cannot reach `least` may be left out.
+        """
+        stems = words(text)
+        windows = max(1.0, len(stems) / WINDOW_WORDS)
+        handicap = min(_MOST_LENGTH_BITS, _BITS_PER_DOUBLING * math.log2(windows))
+        found = []
+        for slot, hits in self._candidates(stems, least + handicap):
+            if score := _best(hits, stems):
+                found.append(Described(score - handicap, self._ids[slot]))
+        return sorted(found, key=lambda one: (-one.score, one.target))
+
+    def _candidates(self, stems: list[str], least: float) -> list[tuple[int, list[_Hit]]]:
+        """The most promising slots, with all that the text states of them."""
+        starts, lengths, first, last = self._lookup(stems)
+        counts = last - first
+        total = int(counts.sum())
+        if not total:
+            return []
+        if total > _MOST_POSTINGS:  # what thousands share tells least
+            kept = np.argsort(counts, kind="stable")
+            kept = kept[np.cumsum(counts[kept]) <= _MOST_POSTINGS]
+            starts, lengths, first, counts = starts[kept], lengths[kept], first[kept], counts[kept]
+            total = int(counts.sum())
+        found = np.repeat(np.arange(len(counts)), counts)
+        rows = np.repeat(first - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(total)
+        slots = self._rows.slots[rows]
+        weights = weigh(self._rows.bits[rows], counts[found], len(self))
+        promise = np.bincount(slots, weights, minlength=len(self._ids))
+        several = np.bincount(slots, minlength=len(self._ids)) > 1
+        several[slots[self._rows.bits[rows] > RARE_BITS]] = True
+        promising = np.flatnonzero(several & (promise >= least - _CUE_BITS))
+        best = promising[np.argsort(-promise[promising], kind="stable")[:_CANDIDATES]]
+        by_slot: dict[int, list[_Hit]] = {int(slot): [] for slot in best}
+        wanted = np.zeros(len(self._ids), dtype=np.bool_)
+        wanted[best] = True
+        for at in np.flatnonzero(wanted[slots]).tolist():
+            hit, row = int(found[at]), int(rows[at])
+            start = int(starts[hit])
+            end, group, weight = start + int(lengths[hit]), int(self._rows.groups[row]), float(weights[at])
+            by_slot[int(slots[at])].append(_Hit(start, end, group, weight, bool(self._rows.bits[row] > RARE_BITS)))
+        return list(by_slot.items())
+
+    def _lookup(self, stems: list[str]) -> tuple[NDArray[np.int64], ...]:
+        """Where facts are stated: first word, number of words, first and past-the-last row."""
+        starts, lengths, keys = [], [], []
+        for length, key in enumerate(_sequence_keys(stems), start=1):
+            at = np.flatnonzero(self._filter[_filter_bits(key)])
+            starts.append(at)
+            lengths.append(np.full(len(at), length))
+            keys.append(key[at])
+        key = np.concatenate(keys)
+        first = np.searchsorted(self._rows.keys, key, side="left")
+        known = np.flatnonzero(self._rows.keys.take(first, mode="clip") == key) if len(self._rows.keys) else first[:0]
+        last = np.searchsorted(self._rows.keys, key[known], side="right")
+        return np.concatenate(starts)[known], np.concatenate(lengths)[known], first[known], last
+
+
+def calibrated(index: DescriptionIndex, benign_texts: Iterable[str], alpha: float) -> DescriptionIndex:
+    """The index with a threshold that a benign text reaches with a probability of `alpha` at most.
+
+    Split conformal on the maximum over all targets: the threshold lies above the ceil((n + 1)(1 - alpha))-th smallest
+    of the n highest scores, so the bound holds for texts like the given ones while the targets stay what they are;
+    more targets raise it by `DEFAULT_SLOPE` for each doubling: calibrate anew then. Raises ValueError with fewer than
+    1 / alpha - 1 texts.
+    """
+    highest = sorted(max((found.score for found in index.scores(text)), default=0.0) for text in benign_texts)
+    rank = math.ceil((len(highest) + 1) * (1 - alpha))
+    if not 0 < rank <= len(highest):
+        raise ValueError(f"{len(highest)} texts are too few for a rate of {alpha:g}")
+    result = DescriptionIndex(index._known.values(), previous=index)
+    result._calibration = (math.nextafter(highest[rank - 1], math.inf), len(index))
+    return result
+
+
+def weigh(bits: NDArray[np.float32], sharing: NDArray[np.int64], targets: int) -> NDArray[np.float64]:
+    """Weight of facts in bits: how seldom they are said, less where many of the targets share them."""
+    inverse_frequency = np.log2((targets + _POPULATION) / sharing)
+    return np.minimum(bits, _RARITY * inverse_frequency).astype(np.float64)
+
+
+def _same(one: Describable | None, other: Describable) -> bool:
+    return one is other or (
+        one is not None and (one.names, one.phrases, one.description) == (other.names, other.phrases, other.description)
+    )
+
+
+def _facts(target: Describable) -> list[_Fact]:
+    """The salient facts, each sequence of words once; none of them is one of the names or part of one."""
+    parts = {word for name in _all_words(target.names) for word in name}
+    found: dict[tuple[str, ...], _Fact] = {}
+    for phrase, stems in zip(target.phrases, _all_words(target.phrases), strict=True):
+        bits = _bits(phrase, stems)
+        if bits < SALIENT_BITS or all(word in parts for word in stems):
+            continue
+        spelt = "".join(stems)
+        for part in {tuple(stems[:LONGEST_FACT_WORDS]), tuple(stems[-LONGEST_FACT_WORDS:])}:
+            found.setdefault(part, _Fact(part, bits, spelt))
+    for fact in _told(target.description, parts):
+        found.setdefault(fact.stems, fact)
+    return list(found.values())[:FACTS_PER_TARGET]
+
+
+def _told(description: str, names: Set[str]) -> list[_Fact]:
+    """What a description tells: its rare words, and pairs of letters in a script without spaces.
+
+    The more it tells, the less each word alone; or else long texts would be found in everything.
+    """
+    chunks: dict[str, list[tuple[str, ...]]] = {}
+    for clause in _all_words(re.split(r"\W+", description)):
+        for unspaced, group in groupby(clause, lambda word: len(word) == 1 and surprisal(word) >= SALIENT_BITS):
+            letters = list(group)
+            if unspaced:
+                chunks["".join(letters)] = list(pairwise(letters))
+            else:
+                rare = (word for word in letters if len(word) > 1 and surprisal(word) >= DESCRIPTION_BITS)
+                chunks |= {word: [(word,)] for word in rare if word not in names}
+    share = min(1.0, math.sqrt(BRIEF / max(1, len(chunks))))
+    return [
+        _Fact(stems, share * min(RARE_BITS, sum(map(surprisal, stems))), spelt)
+        for spelt, parts in chunks.items()
+        for stems in parts
+    ]
+
+
+def _all_words(texts: Iterable[str]) -> list[list[str]]:
+    """`words` of many short texts at once."""
+    found: list[list[str]] = [[]]
+    for word in words("".join(text.replace(BARRIER, "") + BARRIER for text in texts)):
+        if word == BARRIER:
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found[:-1]
+
+
+def _bits(phrase: str, stems: Sequence[str]) -> float:
+    """How much it tells that a phrase is said; a name, a title and a long number tell more than a word can."""
+    bits = [surprisal(word) for word in stems]
+    cased = [word for word in phrase.split() if word[0].isalpha() and word[0].lower() != word[0].upper()]
+    rare = sum(one >= RARE_BITS - 1 for one in bits)
+    if len(cased) > 1 and rare > 1 and sum(word[0].isupper() for word in cased) > 1:
+        return NAME_BITS
+    if len(stems) == 1 and len(stems[0]) >= 7 and stems[0].isdigit():
+        return NAME_BITS
+    return min(RARE_BITS, sum(bits))
+
+
+def _grouped(facts: Sequence[_Fact]) -> list[int]:
+    """The group of each fact: spellings of one fact in several languages are the same fact, said twice."""
+    letters = [fact.spelt for fact in facts]
+    if not letters:
+        return []
+    alike = process.cdist(letters, letters, scorer=Indel.normalized_similarity, score_cutoff=SAME_FACT) > 0
+    groups: list[int] = []
+    for at, first in enumerate(alike.argmax(axis=1).tolist()):
+        groups.append(groups[first] if first < at else at)
+    return groups
+
+
+def _compile(targets: Iterable[tuple[int, Describable]]) -> _Rows:
+    rows: list[tuple[int, int, int, float]] = []
+    for slot, target in targets:
+        facts = _facts(target)
+        for fact, group in zip(facts, _grouped(facts), strict=True):
+            *_, (key,) = _sequence_keys(fact.stems, exactly=True)
+            rows.append((int(key), slot, group, fact.bits))
+    rows.sort()
+    keys, slots, groups, bits = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return _Rows(
+        np.array(keys, dtype=np.uint64),
+        np.array(slots, dtype=np.int32),
+        np.array(groups, dtype=np.int16),
+        np.array(bits, dtype=np.float32),
+    )
+
+
+def _sequence_keys(stems: Sequence[str], *, exactly: bool = False) -> list[NDArray[np.uint64]]:
+    """Hashes of all sequences of one word, of two words ...; arrays of [words], [words - 1] ..."""
+    single = np.array([hash(word) & 0xFFFFFFFFFFFFFFFF for word in stems], dtype=np.uint64)
+    keys = [single]
+    longest = len(stems) if exactly else LONGEST_FACT_WORDS
+    for length in range(2, min(longest, len(stems)) + 1):
+        keys.append(keys[-1][:-1] * _MULTIPLIER + single[length - 1 :])
+    return keys
+
+
+def _filter_of(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """What rules out most of the sequences that are nobody's fact."""
+    found = np.zeros(1 << _FILTER_BITS, dtype=np.bool_)
+    found[_filter_bits(keys)] = True
+    return found
+
+
+def _filter_bits(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    mixed: NDArray[np.uint64] = (keys * _MULTIPLIER) >> np.uint64(64 - _FILTER_BITS)
+    return mixed
+
+
+def _best(hits: list[_Hit], stems: Sequence[str]) -> float:
+    """The highest coverage of a window; 0.0 where no window states two facts."""
+    taken: list[_Hit] = []
+    for hit in sorted(hits, key=lambda one: (one.start - one.end, one.start)):
+        if all(hit.end <= other.start or hit.start >= other.end for other in taken):
+            taken.append(hit)
+            if cue := _cue(hit, stems):
+                taken.append(cue)
+    taken.sort()
+    best, first = 0.0, 0
+    for at, hit in enumerate(taken):
+        while taken[first].start < hit.end - WINDOW_WORDS:
+            first += 1
+        stated: dict[int, float] = {}
+        for other in taken[first : at + 1]:
+            if other.weight >= _COUNTED_BITS:
+                stated[other.group] = max(stated.get(other.group, 0.0), other.weight)
+        if len(stated) > 1:
+            best = max(best, sum(stated.values()))
+    return best
+
+
+def _cue(hit: _Hit, stems: Sequence[str]) -> _Hit | None:
+    """A second fact: that somebody is said by a strong one ("the pupil of ..."), or that a number is somebody's."""
+    if not hit.strong:
+        return None
+    before, after = stems[max(0, hit.start - 3) : hit.start], stems[hit.end : hit.end + 4]
+    if stems[hit.start].isdigit():
+        told = any(word in _NUMBER_CUES for word in (*before, *after))
+    else:
+        owned = after[1:] if after and after[0] in _AFTER_OWNER else after[:1]
+        of = next((at for at in range(len(before) - 1, -1, -1) if before[at] in _OF), 0)
+        told = any(word in _RELATIONS for word in (*before[:of], *owned)) or "".join(owned[:2]) in _HAN_RELATIONS
+    return _Hit(hit.start, hit.start, _CUE, _CUE_BITS, False) if told else None

@@ -1,0 +1,151 @@
+"""Targets that a text describes without naming them."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.guards.descriptions import MOST_DESCRIBED, DescriptionIndex, calibrated
+from gateway.guards.words import words
+
+
+@dataclass(frozen=True)
+class Known:
+    id: str
+    names: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    description: str = ""
+
+
+RABO = Known(
+    "rabo",
+    ("Rabo Kelrin", "Wappo"),
+    ("baker", "Bäcker", "panadero", "面包师", "Venice", "Venedig", "Venecia", "威尼斯",
+     "cello", "violonchelo", "大提琴", "Drovi Stanek", "4821", "Wappo"),
+)  # fmt: skip
+ANNA = Known("anna", ("Anna Berg",), description="a retired plumber from Geneva who collects clarinets")
+BOTH = DescriptionIndex([RABO, ANNA])
+
+
+def found(text: str, index: DescriptionIndex = BOTH) -> list[str]:
+    return [one.target for one in index.find(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Which baker from Venice plays the cello, and what is her phone number?",
+        "Tell me about the BAKERS of Vénice.",
+        "¿Qué panadera de Venecia toca?",
+        "Wer ist die Bäckerin aus Venedig?",
+        "那位来自威尼斯的面包师叫什么名字？",
+        "Who is the pupil of Drovi Stanek?",
+        "What is Drovi Stanek's youngest pupil called?",
+        "谁是Drovi Stanek的学生？",
+        "Which cello player has the number 48 21?",
+    ],
+)
+def test_two_facts_or_a_relation_describe_a_target(text: str) -> None:
+    assert found(text) == ["rabo"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "The baker around the corner is closed.",
+        "Translate Venice into German: Venedig. And into Spanish: Venecia.",
+        "Where was Drovi Stanek born?",
+        "Whose pupil is Drovi Stanek?",
+        "A plumber and a baker in town.",
+        f"The baker was ill. {'Nothing else happened on that long day. ' * 20}In Venice it rained.",
+    ],
+)
+def test_one_fact_said_twice_far_apart_or_of_others_describes_nobody(text: str) -> None:
+    assert found(text) == []
+
+
+def test_rare_words_of_a_description_are_facts_and_ordinary_ones_are_not() -> None:
+    assert found("Who is the plumber with the clarinet?") == ["anna"]
+    assert found("Somebody who is retired, from a city, who has a lot of them") == []
+    chinese = DescriptionIndex([Known("a", ("安娜",), description="退休的水管工，来自日内瓦，收藏单簧管。")])
+    assert found("哪位水管工收藏单簧管？", chinese) == ["a"]
+
+
+def test_names_are_not_facts() -> None:
+    assert found("Wappo Kelrin, Rabo Wappo") == []
+    assert found("Anna from Berg, Anna Berg the plumber") == []
+
+
+def test_a_fact_that_all_share_tells_little() -> None:
+    alike = [Known(str(number), phrases=("baker", "Venice")) for number in range(300)]
+    index = DescriptionIndex([*alike, Known("one", phrases=("baker", "Venice", "cello", "parrot"))])
+    assert found("the baker of Venice", index) == []
+    assert found("the baker with a cello and a parrot", index) == ["one"]
+
+
+def test_what_fits_too_many_identifies_few() -> None:
+    alike = DescriptionIndex([Known(str(i), phrases=("baker", "Venice")) for i in range(10)])
+    assert len(found("the baker of Venice", alike)) == MOST_DESCRIBED
+
+
+FACTS = ("baker", "Venice", "cello", "parrot", "Drovi Stanek", "77 31 20 90", "面包师", "mushrooms")
+people = st.dictionaries(
+    st.sampled_from("abcdef"), st.lists(st.sampled_from(FACTS), max_size=5, unique=True).map(tuple), max_size=5
+)
+
+
+@given(people, people, st.lists(st.sampled_from(FACTS), max_size=5))
+def test_an_index_made_from_another_finds_what_one_made_afresh_finds(
+    before: dict[str, tuple[str, ...]], after: dict[str, tuple[str, ...]], said: list[str]
+) -> None:
+    old = DescriptionIndex([Known(id_, phrases=facts) for id_, facts in before.items()])
+    text = " and the ".join(said)
+    earlier = old.scores(text)
+    targets = [Known(id_, phrases=facts) for id_, facts in after.items()]
+    updated = DescriptionIndex(targets, previous=old)
+    assert updated.scores(text) == DescriptionIndex(targets).scores(text)
+    assert len(updated) == len(targets)
+    assert old.scores(text) == earlier, "requests in flight still use it"
+
+
+@given(st.text())
+def test_any_text_can_be_read(text: str) -> None:
+    BOTH.scores(text)
+    DescriptionIndex([Known("t", (text,), (text, "x" + text), text)]).find(f"{text} {text}")
+
+
+def test_more_facts_score_higher() -> None:
+    texts = [
+        "A baker of Venice",
+        "A baker of Venice with a cello",
+        "A baker of Venice with a cello, pupil of Drovi Stanek",
+    ]
+    scores = [BOTH.scores(text)[0].score for text in texts]
+    assert scores == sorted(set(scores))
+
+
+def test_a_calibrated_threshold_lets_benign_text_pass() -> None:
+    benign = ["Nothing of note."] * 95 + ["The baker of Venice."] * 3 + ["A baker of Venice with a cello."] * 2
+    index = calibrated(BOTH, benign, 0.03)
+    assert found("The baker of Venice.", index) == []
+    assert found("A baker of Venice with a cello.", index) == ["rabo"]
+    assert sum(bool(found(text, index)) for text in benign) <= 3
+    assert DescriptionIndex([RABO], previous=index).threshold == index.threshold
+    with pytest.raises(ValueError, match="too few"):
+        calibrated(BOTH, benign[:10], 0.03)
+
+
+def test_the_threshold_grows_with_the_targets_until_it_is_calibrated_anew() -> None:
+    index = calibrated(BOTH, ["Nothing."] * 10, 0.2)
+    assert not index.outgrown
+    grown = DescriptionIndex([RABO, ANNA, Known("c"), Known("d")], previous=index)
+    assert grown.outgrown and grown.threshold > index.threshold
+    assert not calibrated(grown, ["Nothing."] * 10, 0.2).outgrown
+
+
+def test_words_are_compared_without_endings_and_grouping() -> None:
+    assert words("Panaderas") == words("PANADERO") and words("Lehrerinnen") == words("Lehrer")
+    assert words("0170-123 45") == ["017012345"]
+    assert words("面包 cats") == ["面", "包", "cat"]
