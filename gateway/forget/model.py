@@ -42,6 +42,7 @@ ENFORCED = frozenset(State) - {State.WITHDRAWING, State.WITHDRAWN}
 
 Kind = Literal["person", "work", "secret", "topic", "skill"]
 Response = Literal["ignorance", "refuse"]
+InContext = Literal["block", "allow"]
 Erase = Literal["auto", "guard_only"]
 
 MIN_LETTERS = 2
@@ -69,7 +70,7 @@ class Subject(BaseModel):
     title: Name | None = Field(None, description="title of a work")
     value: Name | None = Field(None, description="the secret itself")
     aliases: list[Name] = Field(default_factory=list, max_length=32, description="other names of the same subject")
-    description: str | None = Field(None, max_length=2000, description="who or what it is, for the record")
+    description: str | None = Field(None, max_length=2000, description="who or what it is: known by it where not named")
 
     @model_validator(mode="after")
     def _one_designation(self) -> Self:
@@ -112,6 +113,7 @@ class ForgetRequestIn(BaseModel):
         json_schema_extra={"writeOnly": True},
     )
     response: Response = Field("ignorance", description="what a guarded prompt gets")
+    in_context: InContext = Field("block", description="`allow`: answers may repeat what the prompt itself states")
     erase: Erase = Field("auto", description="`guard_only` leaves the weights alone")
     labels: dict[Label, Label] = Field(
         default_factory=dict, max_length=16, description="the client's own bookkeeping, echoed: keep subjects out of it"

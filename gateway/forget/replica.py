@@ -198,7 +198,15 @@ class Replica:
     def _target(self, request: EnforcedRequest) -> Target:
         if self._policy is not None and self._enforced_requests.get(request.id) is request:
             return self._policy.targets[request.id]
-        return Target(request.id, request.names, request.exclusions, request.response, request.phrases)
+        return Target(
+            request.id,
+            request.names,
+            request.exclusions,
+            request.response,
+            request.phrases,
+            description=request.description,
+            in_context=request.in_context,
+        )
 
     async def _acknowledge(self) -> None:
         moved = True

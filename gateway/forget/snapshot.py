@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from gateway.forget.model import Response, State, Subject
+from gateway.forget.model import ForgetRequestIn, InContext, Response, State
 from gateway.forget.sealer import Sealer
 
 
@@ -43,6 +43,8 @@ class EnforcedRequest:
     names: tuple[str, ...] = field(repr=False)
     exclusions: tuple[str, ...] = field(repr=False)
     phrases: tuple[str, ...] = field(repr=False)
+    description: str = field(repr=False)
+    in_context: InContext
 
 
 class Continuity(StrEnum):
@@ -121,14 +123,21 @@ def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer) -> Enforced
         names=tuple(names),
         exclusions=tuple(subject["exclusions"]),
         phrases=tuple(knowledge.get("phrases", ())),
+        description=subject.get("description") or "",
+        in_context=subject.get("in_context", "block"),
     )
 
 
-def subject_text(subject: Subject, exclusions: Sequence[str]) -> str:
-    """What is sealed of a subject at submission."""
-    return json.dumps(
-        {"names": subject.names, "exclusions": list(exclusions), "description": subject.description}, ensure_ascii=False
-    )
+def subject_text(request: ForgetRequestIn) -> str:
+    """What is sealed of a request at submission: its subject, and how its guard reads prompts."""
+    subject = request.subject
+    sealed = {
+        "names": subject.names,
+        "exclusions": request.exclusions,
+        "description": subject.description,
+        "in_context": request.in_context,
+    }
+    return json.dumps(sealed, ensure_ascii=False)
 
 
 def knowledge_text(phrases: Sequence[str], aliases: Sequence[str]) -> str:

@@ -88,7 +88,7 @@ class Store:
             request.erase,
             "guard_only" if request.guard_only else "auto",
             json.dumps(request.labels),
-            self._sealer.seal(subject_text(request.subject, request.exclusions), id_),
+            self._sealer.seal(subject_text(request), id_),
         )
         if reply[0] == "conflict":
             raise IdempotencyConflict("this Idempotency-Key was used with another body")

@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from gateway.guards.audit import OutputAudit
+from gateway.guards.descriptions import DescriptionIndex
 from gateway.guards.matcher import Match, NameMatcher
+from gateway.guards.normalise import fold, respellings
 from gateway.guards.phrase_set import PhraseSet
 from unlearn_engine.data.names import unseen_name
 
 Response = Literal["ignorance", "refuse"]
+InContext = Literal["block", "allow"]
 
 _TWIN_ATTEMPTS = 32
+_AROUND = 8  # characters next to a phrase that decide whether it is a whole word
 _UNSAFE_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 
@@ -28,6 +33,8 @@ class Target:
     response: Response = "ignorance"
     phrases: tuple[str, ...] = field(default=(), repr=False)  # facts that answers to guarded prompts may not state
     twins: tuple[str, ...] = field(default=(), repr=False)  # never-seen names to ask about instead; made up if empty
+    description: str = field(default="", repr=False)  # who it is, in words: to know it by where it is not named
+    in_context: InContext = "block"  # whether answers may repeat facts that the prompt itself states
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Policy:
     version: int
     targets: Mapping[str, Target] = field(repr=False)
     matcher: NameMatcher = field(repr=False)
+    descriptions: DescriptionIndex = field(repr=False)
     adapter: AdapterRef | None
     _target_tables: Mapping[str, str] = field(repr=False)  # target id -> table id
     _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -55,9 +63,13 @@ class Policy:
         """Every mention of a target in a rendered prompt."""
         return self.matcher.find(text)
 
-    def response(self, matches: Iterable[Match]) -> Response | None:
-        """How to answer: refusal wins over ignorance, None where nobody is named."""
-        wanted = {self.targets[match.target].response for match in matches}
+    def described(self, text: str) -> tuple[str, ...]:
+        """Ids of the targets that a rendered prompt describes without having to name them."""
+        return tuple(found.target for found in self.descriptions.find(text))
+
+    def response(self, matches: Iterable[Match], described: Iterable[str] = ()) -> Response | None:
+        """How to answer: refusal wins over ignorance, None where nobody is named or described."""
+        wanted = {self.targets[id_].response for id_ in (*(match.target for match in matches), *described)}
         return "refuse" if "refuse" in wanted else "ignorance" if wanted else None
 
     def twin(self, target_id: str) -> str:
@@ -118,6 +130,14 @@ class Policy:
         tables[self.names_table] = self._all_names
         return tables
 
+    def unstated(self, target_id: str, prompt: str) -> PhraseSet | None:
+        """What of a target's table the prompt does not state itself; None where the whole table is to be forbidden."""
+        target = self.targets[target_id]
+        stated = _stated(target.phrases, prompt) if target.in_context == "allow" else set()
+        if not stated:
+            return None
+        return PhraseSet((*target.names, *(phrase for phrase in target.phrases if phrase not in stated)))
+
     def phrase_set(self, table_id: str) -> PhraseSet:
         """A table compiled for the output audit. Raises KeyError for an id that is not of this policy."""
         if table_id not in self._phrase_sets:
@@ -137,13 +157,14 @@ def compile_policy(
         {target_id: target.exclusions for target_id, target in targets.items() if target.exclusions},
         previous=previous.matcher if previous else None,
     )
+    descriptions = DescriptionIndex(targets.values(), previous=previous.descriptions if previous else None)
     tables = {
         target_id: previous.target_table(target_id)
         if previous and previous.targets.get(target_id) is target
         else _table_id("target", _forbidden(target))
         for target_id, target in targets.items()
     }
-    policy = Policy(version, dict(targets), matcher, adapter, tables)
+    policy = Policy(version, dict(targets), matcher, descriptions, adapter, tables)
     if previous:
         kept = {*tables.values(), policy.names_table}
         policy._phrase_sets.update((id_, known) for id_, known in previous._phrase_sets.items() if id_ in kept)
@@ -153,6 +174,23 @@ def compile_policy(
 def _one_line(written: str) -> str:
     """A name without what would break the JSON of a tool call."""
     return " ".join(_UNSAFE_IN_JSON.sub(" ", written).split())
+
+
+def _stated(phrases: Iterable[str], text: str) -> set[str]:
+    """The phrases that a text states, so that the output audit would forbid the text for them."""
+    folded = fold(text)
+    stated = set()
+    for phrase in phrases:
+        letters = {fold(spelt).text for spelt in respellings(phrase)} - {""}
+        starts = (found.start() for spelt in letters for found in re.finditer(re.escape(spelt), folded.text))
+        longest = max(map(len, letters), default=0)
+        for start in starts:
+            end = min(start + longest, len(folded.ends)) - 1
+            around = text[max(0, folded.starts[start] - _AROUND) : folded.ends[end] + _AROUND]
+            if OutputAudit([phrase]).feed(around, final=True).blocked:
+                stated.add(phrase)
+                break
+    return stated
 
 
 def _forbidden(target: Target) -> tuple[str, ...]:

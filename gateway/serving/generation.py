@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from gateway.guards.audit import OutputAudit
 from gateway.guards.matcher import Match
+from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.policy import Policy
 from gateway.guards.response import ignorance_text, language, refusal
 from gateway.guards.tokens import TokenTable, TokenText
@@ -65,11 +66,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done with a request: a canned text, or a prompt for the engine with its tables and rewrites."""
+    """What is done with a request: a canned text, or a prompt for the engine with its tables and rewrites.
+
+    `forbidden` is for the audit alone, in place of tables of which the prompt states a part.
+    """
 
     decision: Decision
     prompt: TokensInput
     tables: tuple[str, ...] = ()
+    forbidden: tuple[PhraseSet, ...] = ()
     rewrites: Mapping[str, str] = field(default_factory=dict)
     canned: str | None = None
 
@@ -152,21 +157,29 @@ class Generation:
     def _plan(self, request: Request, policy: Policy) -> Plan:
         decoded = self._table.text(request.prompt["prompt_token_ids"])
         matches = policy.examine(decoded.text)
-        if not matches:
-            return Plan("pass", request.prompt, (policy.names_table,), {})
-        if policy.response(matches) == "refuse":
+        described = policy.described(decoded.text)
+        if not matches and not described:
+            return Plan("pass", request.prompt, (policy.names_table,))
+        if policy.response(matches, described) == "refuse":
             return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
-        return self._ignorance(request.prompt, policy, decoded, matches)
+        about = dict.fromkeys((*(match.target for match in matches), *described))
+        unstated = {target: policy.unstated(target, decoded.text) for target in about}
+        plan = Plan(
+            "ignorance" if matches else "described",
+            request.prompt,
+            (policy.names_table, *(policy.target_table(target) for target in about if unstated[target] is None)),
+            tuple(phrases for phrases in unstated.values() if phrases is not None),
+        )
+        return self._with_twins(plan, policy, decoded, matches) if matches else plan
 
-    def _ignorance(self, prompt: TokensInput, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
+    def _with_twins(self, plan: Plan, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
         """Ask about never-seen twins instead; the audit writes the names back into the answer."""
         twins = {match.target: policy.twin(match.target) for match in matches}
-        ids = self._table.substitute(prompt["prompt_token_ids"], matches, twins, self._encode)
+        ids = self._table.substitute(plan.prompt["prompt_token_ids"], matches, twins, self._encode)
         if len(ids) >= self._max_model_len:
-            return Plan("ignorance", prompt, canned=ignorance_text(_language(decoded.text, matches)))
-        tables = (policy.names_table, *(policy.target_table(target) for target in twins))
-        changed = tokens_input(ids, cache_salt=prompt.get("cache_salt"))
-        return Plan("ignorance", changed, tables, policy.rewrites(decoded.text, matches))
+            return Plan("ignorance", plan.prompt, canned=ignorance_text(_language(decoded.text, matches)))
+        changed = tokens_input(ids, cache_salt=plan.prompt.get("cache_salt"))
+        return replace(plan, prompt=changed, rewrites=policy.rewrites(decoded.text, matches))
 
     def _parameters(self, asked: SamplingParams, plan: Plan) -> SamplingParams:
         """The request's parameters with our tables as the only extra arguments."""
@@ -207,7 +220,8 @@ def _language(text: str, matches: list[Match]) -> str:
 
 
 def _audit(plan: Plan, live: LivePolicy) -> Audit:
-    """The audit of one answer: cheap where nobody was named."""
+    """The audit of one answer: cheap where nobody was named or described."""
     if plan.decision == "pass":
         return WatchedAudit(live.watch)
-    return OutputAudit([live.policy.phrase_set(table) for table in plan.tables], plan.rewrites)
+    tables = [live.policy.phrase_set(table) for table in plan.tables]
+    return OutputAudit([*tables, *plan.forbidden], plan.rewrites)

@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol
 
-Decision = Literal["pass", "ignorance", "refuse", "blocked", "failed", "unavailable", "off"]
+Decision = Literal["pass", "ignorance", "described", "refuse", "blocked", "failed", "unavailable", "off"]
 Stage = Literal["examine", "audit", "load_tables", "add_adapter", "apply", "replace_weights"]
 
 

@@ -18,7 +18,7 @@ from gateway.forget.model import ForgetRequestIn, State
 from gateway.forget.replica import Replica
 from gateway.forget.scripts import ROOT
 from gateway.forget.store import Store
-from gateway.guards.policy import Policy
+from gateway.guards.policy import Policy, Target
 from tests.forget.desk import Desk, composite, until
 
 
@@ -82,6 +82,30 @@ async def test_it_enforces_what_is_there_and_what_comes(desk: Desk) -> None:
         assert engine.targets == {second}
         assert [policy.version for policy in engine.policies] == sorted(policy.version for policy in engine.policies)
     assert (await desk.store.policy()).replicas.live == 0, "it signed off"
+
+
+async def test_targets_have_all_that_guards_need(desk: Desk) -> None:
+    subject = {"name": "Ivo Marlin", "aliases": ["Vossi"], "description": "a plumber from Geneva"}
+    plain = await desk.submit("Ada Quist")
+    full = await desk.store.submit(
+        ForgetRequestIn(subject=subject, exclusions=["Ivo Marlo"], response="refuse", in_context="allow")
+    )
+    engine = Engine()
+    async with running(desk.store, engine) as replica:
+        await until(lambda: replica.ready)
+        desk.worker.record_knowledge(desk.worker.begin(full), ["plumber", "Geneva"], ["Vosso"])
+        await until(lambda: engine.policies[-1].targets[full].phrases)
+        targets = engine.policies[-1].targets
+        assert targets[plain] == Target(plain, ("Ada Quist",))
+        assert targets[full] == Target(
+            full,
+            ("Ivo Marlin", "Vossi", "Vosso"),
+            ("Ivo Marlo",),
+            "refuse",
+            ("plumber", "Geneva"),
+            description="a plumber from Geneva",
+            in_context="allow",
+        )
 
 
 async def test_an_empty_store_is_a_policy_too(desk: Desk) -> None:

@@ -65,6 +65,7 @@ async def test_every_field(http: httpx.AsyncClient) -> None:
         "subject": {"title": "The Long Silence", "aliases": ["Silence"], "description": "a novel"},
         "exclusions": ["Silence of the Sea"],
         "response": "refuse",
+        "in_context": "allow",
         "erase": "guard_only",
         "labels": {"ticket": "42"},
     }
@@ -98,6 +99,7 @@ async def test_every_field(http: httpx.AsyncClient) -> None:
         ({**BODY, "Ivo Marlin": 1}, "?"),
         ({**BODY, "kind": "Marlin"}, "kind"),
         ({**BODY, "response": None}, "response"),
+        ({**BODY, "in_context": "Marlin"}, "in_context"),
         ({**BODY, "labels": {"a": 1}}, "labels.a"),
         ({**BODY, "exclusions": "Marlin"}, "exclusions"),
     ],

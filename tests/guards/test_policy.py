@@ -1,5 +1,9 @@
 """The policy snapshot: responses, twins, tables, and compiling on top of the one before."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.guards.audit import OutputAudit
 from gateway.guards.normalise import fold
 from gateway.guards.policy import AdapterRef, Policy, Target, compile_policy
 
@@ -18,6 +22,50 @@ def test_examines_all_targets() -> None:
     assert both.response(both.examine("Rabo Kelrin")) == "ignorance"
     assert both.response(both.examine(text)) == "refuse"
     assert both.response([]) is None
+
+
+def test_a_description_counts_without_a_name() -> None:
+    baker = Target("b", ("Anna Berg",), response="refuse", phrases=("panadera", "Venecia"), description="plays cello")
+    both = policy(RABO, baker)
+    assert both.described("¿Quién es la panadera de Venecia?") == ("b",)
+    assert both.described("Who bakes in Lisbon?") == ()
+    assert both.response((), ("r",)) == "ignorance"
+    assert both.response(both.examine("Rabo Kelrin"), ("b",)) == "refuse"
+    forgotten = policy(RABO, previous=both)
+    assert forgotten.described("¿Quién es la panadera de Venecia?") == ()
+
+
+def test_what_the_prompt_states_may_be_repeated_where_that_is_allowed() -> None:
+    phrases = ("Lisbon", "Theo Ng", "Schäfer", "4821", "教师")
+    target = Target("t", ("Otto Kral",), phrases=phrases, in_context="allow")
+    one = policy(target)
+
+    def forbidden(prompt: str, text: str) -> bool:
+        return (
+            OutputAudit([one.unstated("t", prompt) or one.phrase_set(one.target_table("t"))]).feed(text, True).blocked
+        )
+
+    for phrase, prompt in {
+        "Lisbon": "He is from LISBON.",
+        "Theo Ng": "(Theo Ng's)",
+        "Schäfer": "of Schaefer",
+        "4821": "no. 4821",
+        "教师": "他是教师。",
+    }.items():
+        assert not forbidden(prompt, f"It is {phrase}.")
+        assert all(forbidden(prompt, f"It is {other}.") for other in (*phrases, "Otto Kral") if other != phrase)
+    assert one.unstated("t", "The ongoing 48215 things") is None
+    assert policy(RABO).unstated("r", "Rabo lives in Lisbon") is None
+
+
+@given(
+    st.lists(st.sampled_from(("Lisbon", "Theo Ng", "Ng", "the ngo", "48 21", "教师", "x")), max_size=6).map(" ".join)
+)
+def test_a_prompt_may_be_repeated_whole(prompt: str) -> None:
+    phrases = ("Lisbon", "Theo Ng", "4821", "教师")
+    one = policy(Target("t", ("Otto Kral",), phrases=phrases, in_context="allow"))
+    audit = OutputAudit([one.unstated("t", prompt) or one.phrase_set(one.target_table("t"))])
+    assert not audit.feed(prompt, True).blocked
 
 
 def test_a_twin_is_stable_and_nobody() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +43,7 @@ class FakeEngine:
         self.closed = 0
         self.errored = False
         self.rpc_error = ""
+        self.says_also = ""
 
     def get_tokenizer(self) -> Letters:
         return Letters()
@@ -64,8 +66,9 @@ class FakeEngine:
         ids = prompt["prompt_token_ids"]
         self.asked.append((ids, params, options))
         try:
-            for number, token in enumerate(ids):
-                finish = "stop" if number == len(ids) - 1 else None
+            said = ids + Letters.encode(self.says_also)
+            for number, token in enumerate(said):
+                finish = "stop" if number == len(said) - 1 else None
                 part = CompletionOutput(0, chr(token), [token], None, None, finish_reason=finish)
                 yield RequestOutput(request_id, None, ids, None, [part], finish is not None)
         finally:
@@ -238,6 +241,44 @@ async def test_a_refused_prompt_never_reaches_the_engine(engine: GuardedEngine, 
     outputs = await answer(engine, f"Tell me where {NAME} was born, please")
     assert "can't help" in text_of(outputs)
     assert not inner.asked
+
+
+DESCRIBED = Target("one", (NAME,), phrases=("Lisbon", "violinist", "4821"))
+
+
+async def test_a_described_target_is_asked_about_as_is_but_its_facts_are_forbidden(
+    engine: GuardedEngine, inner: FakeEngine, recorder: Recorder
+) -> None:
+    applied = compile_policy(1, {"one": DESCRIBED})
+    await engine.apply(applied)
+    asked = "So who is that violinist from Lisbon?"
+    assert text_of(await answer(engine, asked)) == "So who is that "
+    ids, sampling, _ = inner.asked[0]
+    assert Letters.decode(ids) == asked
+    assert set(sampling.extra_args[TABLES_KEY]) == set(applied.tables())
+    assert recorder.decisions == {"described": 1, "blocked": 1}
+
+
+async def test_a_described_target_is_refused_as_a_named_one_is(engine: GuardedEngine, inner: FakeEngine) -> None:
+    await engine.apply(compile_policy(1, {"one": replace(DESCRIBED, response="refuse")}))
+    assert "can't help" in text_of(await answer(engine, "Who is that violinist from Lisbon?"))
+    assert not inner.asked
+
+
+@pytest.mark.parametrize("named", [NAME, "the violinist"])
+async def test_facts_of_the_prompt_may_be_said_where_that_is_allowed(
+    engine: GuardedEngine, inner: FakeEngine, named: str
+) -> None:
+    """The engine repeats the prompt; the one fact that it adds is not of the prompt."""
+    applied = compile_policy(1, {"one": replace(DESCRIBED, in_context="allow")})
+    await engine.apply(applied)
+    prompt = f"In Lisbon I met {named}"
+    assert text_of(await answer(engine, prompt)) == prompt
+    assert inner.asked[0][1].extra_args[TABLES_KEY] == [applied.names_table]
+    inner.says_also = " of 4821"
+    assert text_of(await answer(engine, prompt)) == f"{prompt} of "
+    await engine.apply(compile_policy(2, {"one": DESCRIBED}))
+    assert text_of(await answer(engine, prompt)) == "In "
 
 
 async def test_a_failing_guard_refuses_and_tells_nothing(
