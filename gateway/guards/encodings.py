@@ -1,4 +1,4 @@
-"""The text behind escapes: percent, HTML, \\u and \\x escapes, hex, base64, tag characters, markup, read in place.
+"""The text behind escapes: percent, HTML, \\u and \\x escapes, hex, base32, base64, tag characters, markup, read in place.
 
 One pass replaces every escape that decodes to text by what it says; a second pass over the result reads one nesting
 more. The work is linear in the text. (rot13 and reversed writing are patterns of the matcher, not views.)
@@ -35,6 +35,8 @@ _HEX = re.compile(r"(?:0x)?[0-9A-Fa-f]{2}(?:[ ,:-]{0,2}+(?:0x)?[0-9A-Fa-f]{2}){3
 _HEX_NOISE = re.compile(r"0x|[ ,:-]")
 _LEAST_HEX_CHARS = 8
 _LEAST_BASE64_CHARS = 6
+_LEAST_WORDLIKE_CHARS = 8
+_BASE32 = re.compile(r"[A-Z2-7]{7,}+|[a-z2-7]{7,}+")
 _LEAST_DECODED_BYTES = 4
 _LEAST_SHIFTED_CHARS = 8
 _READABLE_SHARE = 0.6  # the rest are words like "de" before hex, or characters cut in two
@@ -42,6 +44,10 @@ _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 _LOWER, _UPPER, _DIGIT, _HEX_CHAR, _BASE64_CHAR = 1, 2, 4, 8, 16
+_GROUP = (32, 64, 128)  # may be the first, second, third character of four that say three of ASCII
+
+
+_BASE64_ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 
 
 def _class_table() -> NDArray[np.uint8]:
@@ -53,6 +59,9 @@ def _class_table() -> NDArray[np.uint8]:
         (_DIGIT | _BASE64_CHAR, string.digits),
         (_BASE64_CHAR, "+/_-"),
         (_HEX_CHAR, string.hexdigits + "x ,:-"),
+        (_GROUP[0], [char for value, char in enumerate(_BASE64_ALPHABET) if 8 <= value < 32]),
+        (_GROUP[1], [char for value, char in enumerate(_BASE64_ALPHABET) if 2 <= value % 16 < 8]),
+        (_GROUP[2], [char for value, char in enumerate(_BASE64_ALPHABET) if value % 4 < 2]),
     ):
         table[[ord(char) for char in characters]] |= flags
     return table
@@ -148,10 +157,18 @@ def _packed(text: str) -> Iterator[tuple[int, int, str]]:
     packed = total[ends - 1] > total[starts]
     packed |= np.append(codes == ord("="), False)[ends]
     for start, end in runs[packed].tolist():
-        said = _base64(text[start:end])
+        said = _base32(text[start:end]) or _base64(text[start:end])
         if said:
-            padding = len(text[end : end + 2]) - len(text[end : end + 2].lstrip("="))
+            padding = len(text[end : end + 8]) - len(text[end : end + 8].lstrip("="))
             yield start, end + padding, said
+    guessed = ~packed & (classes[starts] & _GROUP[0] > 0) & (ends - starts >= _LEAST_WORDLIKE_CHARS)
+    wordlike = runs[guessed]
+    for offset in (1, 2, 4, 5, 6) if len(wordlike) else ():
+        wordlike = wordlike[classes[wordlike[:, 0] + offset] & _GROUP[offset % 4] > 0]
+    for start, end in wordlike.tolist():
+        said = _base64(text[start:end], guessed=True)
+        if said:
+            yield start, end, said
 
 
 def _runs(flags: NDArray[np.uint8], least: int) -> NDArray[np.int64]:
@@ -167,13 +184,14 @@ def _character(code: str) -> str:
     return chr(value) if value < 0x110000 and not 0xD800 <= value < 0xE000 else "\ufffd"
 
 
-def _base64(written: str) -> str | None:
+def _base64(written: str, guessed: bool = False) -> str | None:
+    """What base64 says; where only a `guessed` word suggests that it is some, all of it must be readable."""
     digits = written.replace("-", "+").replace("_", "/")
-    for skipped in range(4):  # letters glued in front shift the groups of four
+    for skipped in range(1 if guessed else 4):  # letters glued in front shift the groups of four
         group = digits[skipped:]
         group = group[: len(group) - (len(group) % 4 == 1)]
         try:
-            said = _as_text(base64.b64decode(group + "=" * (-len(group) % 4)))
+            said = _as_text(base64.b64decode(group + "=" * (-len(group) % 4)), 1 if guessed else _READABLE_SHARE)
         except binascii.Error:
             continue
         if said and (not skipped or len(said) >= _LEAST_SHIFTED_CHARS):
@@ -181,8 +199,17 @@ def _base64(written: str) -> str | None:
     return None
 
 
-def _as_text(data: bytes) -> str | None:
+def _base32(written: str) -> str | None:
+    if not _BASE32.fullmatch(written):
+        return None
+    try:
+        return _as_text(base64.b32decode(written.upper() + "=" * (-len(written) % 8)), 1)
+    except binascii.Error:
+        return None
+
+
+def _as_text(data: bytes, share: float = _READABLE_SHARE) -> str | None:
     """The longest readable stretch of bytes as UTF-8, if it is most of them: else this was no encoded text."""
     stretches = _UNREADABLE.split(data.decode("utf-8", "surrogateescape"))
     longest = max(stretches, key=len).encode("utf-8", "replace")
-    return longest.decode() if len(longest) >= max(_LEAST_DECODED_BYTES, _READABLE_SHARE * len(data)) else None
+    return longest.decode() if len(longest) >= max(_LEAST_DECODED_BYTES, share * len(data)) else None
