@@ -25,7 +25,6 @@ from gateway.forget.forecast import (
 )
 from gateway.forget.model import ForgetRequestIn
 from gateway.forget.problems import Problem
-from gateway.guards.matcher import Match
 from gateway.guards.normalise import BARRIER, fold
 from gateway.guards.policy import Policy, Target, compile_policy
 from gateway.guards.response import language
@@ -42,7 +41,7 @@ EXACT_BOUND_UP_TO = 100  # matches: the exact bound of many takes long, and says
 _CHUNK_CHARS = 8192
 _DRY_RUN = "dry-run"
 
-Found = Literal["exact", "respelt", "encoded"]
+Found = Literal["exact", "respelt", "encoded", "described"]
 Item = TypeVar("Item")
 
 
@@ -90,7 +89,9 @@ class DryRuns:
 def measure(request: ForgetRequestIn, active: Policy | None, prompts: Sequence[SampledPrompt]) -> DryRun:
     """The dry run of a request. Blocks for a few seconds at most."""
     names = request.subject.names
-    target = Target(_DRY_RUN, names, tuple(request.exclusions), request.response)
+    target = Target(
+        _DRY_RUN, names, tuple(request.exclusions), request.response, description=request.subject.description or ""
+    )
     guard = compile_policy(0, {_DRY_RUN: target})
     traffic = _traffic(guard, active, names, prompts)
     benign = _benign(guard)
@@ -128,9 +129,9 @@ def _traffic(guard: Policy, active: Policy | None, names: Sequence[str], prompts
         examined += 1
         text, whole = prompt.read()
         cut += not whole
-        if matches := guard.examine(text):
-            found[_kind(text, matches, given)] += 1
-            already += active is not None and bool(active.examine(text))
+        if kind := _kind(guard, text, given):
+            found[kind] += 1
+            already += active is not None and _guards(active, text)
     return Traffic(
         **_rates(examined, found.total()),
         sampled=len(prompts),
@@ -138,15 +139,23 @@ def _traffic(guard: Policy, active: Policy | None, names: Sequence[str], prompts
         exact=found["exact"],
         respelt=found["respelt"],
         encoded=found["encoded"],
+        described=found["described"],
         already_guarded=already,
     )
 
 
-def _kind(text: str, matches: list[Match], given: set[str]) -> Found:
+def _guards(policy: Policy, text: str) -> bool:
+    return bool(policy.examine(text) or policy.described(text))
+
+
+def _kind(guard: Policy, text: str, given: set[str]) -> Found | None:
+    matches = guard.examine(text)
     plain = [match for match in matches if not match.decoded]
     if any(_plain(text[match.start : match.end]) in given for match in plain):
         return "exact"
-    return "respelt" if plain else "encoded"
+    if matches:
+        return "respelt" if plain else "encoded"
+    return "described" if guard.described(text) else None
 
 
 def _plain(name: str) -> str:
@@ -157,7 +166,7 @@ def _benign(guard: Policy) -> Benign:
     languages = {code: InLanguage(examined=0, matched=0) for code in benign_texts()}
     for code, text in _paced([(code, text) for code, texts in benign_texts().items() for text in texts], BENIGN_S):
         languages[code].examined += 1
-        languages[code].matched += bool(guard.examine(text))
+        languages[code].matched += _guards(guard, text)
     examined = sum(counts.examined for counts in languages.values())
     return Benign(**_rates(examined, sum(counts.matched for counts in languages.values())), languages=languages)
 

@@ -49,6 +49,7 @@ class Traffic(Matched):
     exact: int = Field(description="matched prompts with a name as it was given, whatever the case")
     respelt: int = Field(description="others with a name in another spelling, or misspelt")
     encoded: int = Field(description="others with a name in an encoding (base64, percent, ...)")
+    described: int = Field(description="others that name nobody, but say enough of the `description`")
     already_guarded: int = Field(description="matched prompts that the active policy guards already")
 
 
@@ -105,6 +106,7 @@ EXAMPLE: dict[str, Any] = {
         "exact": 2,
         "respelt": 1,
         "encoded": 1,
+        "described": 0,
         "already_guarded": 0,
     },
     "benign": {

@@ -206,6 +206,17 @@ async def test_prompts_that_are_guarded_anyway_are_told(http: httpx.AsyncClient,
     assert (traffic["matched"], traffic["already_guarded"]) == (2, 1)
 
 
+async def test_who_is_described_is_counted_too(http: httpx.AsyncClient, replica: Replica) -> None:
+    described = "the lighthouse keeper of Vardø who plays the theremin"
+    replica.ask(chat(described), chat(f"{NAME}, {described}"), chat("the weather"))
+    assert (await dry_run(http))["traffic"]["matched"] == 1
+    subject = {"name": NAME, "description": "Lighthouse keeper of Vardø, theremin virtuoso"}
+    replica.guard(["Lighthouse Keeper"])
+    traffic = (await dry_run(http, subject))["traffic"]
+    assert (traffic["matched"], traffic["exact"], traffic["described"]) == (2, 1, 1)
+    assert traffic["already_guarded"] == 2
+
+
 async def test_exclusions_count(http: httpx.AsyncClient, replica: Replica) -> None:
     replica.ask(chat("Ivo Marlin Street"), chat(NAME))
     assert (await dry_run(http, exclusions=["Ivo Marlin Street"]))["traffic"]["matched"] == 1
@@ -213,9 +224,9 @@ async def test_exclusions_count(http: httpx.AsyncClient, replica: Replica) -> No
 
 async def test_of_long_prompts_the_end_is_read(http: httpx.AsyncClient, replica: Replica) -> None:
     padding = "so it goes " * KEPT_TOKENS
-    replica.ask(padding + chat(NAME), chat(NAME) + padding)
+    replica.ask(padding + chat(NAME), chat(NAME) + padding, padding + chat(f"Old {NAME}"))
     traffic = (await dry_run(http))["traffic"]
-    assert (traffic["examined"], traffic["matched"], traffic["cut"]) == (2, 1, 2)
+    assert (traffic["examined"], traffic["matched"], traffic["cut"]) == (3, 2, 3)
 
 
 async def test_what_would_happen(http: httpx.AsyncClient, replica: Replica) -> None:
