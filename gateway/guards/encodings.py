@@ -1,4 +1,4 @@
-"""The text behind escapes: percent, HTML, \\u and \\x escapes, hex, base32, base64, tag characters, markup, read in place.
+"""The text behind escapes: percent, HTML, \\u and \\x escapes, hex, base32, base64, tags, markup, read in place.
 
 One pass replaces every escape that decodes to text by what it says; a second pass over the result reads one nesting
 more. The work is linear in the text. (rot13 and reversed writing are patterns of the matcher, not views.)
