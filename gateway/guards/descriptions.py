@@ -29,8 +29,9 @@ BRIEF = 5.0  # words that a description may tell at their full weight
 NAME_BITS = 24.0  # weight of a name, a title or a long number
 SAME_FACT = 0.6  # likeness of two spellings of one fact (Lisbon, Lisboa)
 MOST_DESCRIBED = 8  # a text that fits more targets than that identifies none of the others
-_CANDIDATES = 32
-_MOST_POSTINGS = 50_000
+_CANDIDATES, _FEWEST_CANDIDATES = 32, 4
+_MOST_HITS = 40_000
+_MOST_POSTINGS = 20_000
 _POPULATION = 200.0  # people who are no targets and have none of the facts: with few targets, sharing says little
 _RARITY = 3.0  # a fact keeps its weight until about one target in thirty shares it
 _COUNTED_BITS = 4.0  # a fact that is left with less does not count
@@ -204,32 +205,34 @@ class DescriptionIndex:
     def _candidates(self, stems: list[str], least: float) -> list[tuple[int, list[_Hit]]]:
         """The most promising slots, with all that the text states of them."""
         starts, lengths, first, last = self._lookup(stems)
-        counts = last - first
-        total = int(counts.sum())
-        if not total:
+        if not len(starts):
             return []
-        if total > _MOST_POSTINGS:  # what thousands share tells least
-            kept = np.argsort(counts, kind="stable")
-            kept = kept[np.cumsum(counts[kept]) <= _MOST_POSTINGS]
-            starts, lengths, first, counts = starts[kept], lengths[kept], first[kept], counts[kept]
-            total = int(counts.sum())
-        found = np.repeat(np.arange(len(counts)), counts)
-        rows = np.repeat(first - np.concatenate(([0], np.cumsum(counts)[:-1])), counts) + np.arange(total)
-        slots = self._rows.slots[rows]
-        weights = weigh(self._rows.bits[rows], counts[found], len(self))
+        # Which slots come from the distinct facts, so that saying one of them a thousand times hides no other.
+        distinct, said = np.unique(first, return_index=True)
+        counts = last[said] - distinct
+        kept = np.argsort(counts, kind="stable")  # what thousands share tells least
+        kept = kept[np.cumsum(counts[kept]) <= _MOST_POSTINGS]
+        distinct, counts = distinct[kept], counts[kept]
+        rows = np.repeat(distinct - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        keys = np.repeat(distinct, counts)
+        slots, bits = self._rows.slots[rows], self._rows.bits[rows]
+        weights = weigh(bits, np.repeat(counts, counts), len(self))
         promise = np.bincount(slots, weights, minlength=len(self._ids))
         several = np.bincount(slots, minlength=len(self._ids)) > 1
-        several[slots[self._rows.bits[rows] > RARE_BITS]] = True
+        several[slots[bits > RARE_BITS]] = True
         promising = np.flatnonzero(several & (promise >= least - _CUE_BITS))
-        best = promising[np.argsort(-promise[promising], kind="stable")[:_CANDIDATES]]
-        by_slot: dict[int, list[_Hit]] = {int(slot): [] for slot in best}
+        most = min(_CANDIDATES, max(_FEWEST_CANDIDATES, _MOST_HITS // len(starts)))
+        best = promising[np.argsort(-promise[promising], kind="stable")[:most]]
         wanted = np.zeros(len(self._ids), dtype=np.bool_)
         wanted[best] = True
+        told: dict[int, list[tuple[int, int, float, bool]]] = {}
         for at in np.flatnonzero(wanted[slots]).tolist():
-            hit, row = int(found[at]), int(rows[at])
-            start = int(starts[hit])
-            end, group, weight = start + int(lengths[hit]), int(self._rows.groups[row]), float(weights[at])
-            by_slot[int(slots[at])].append(_Hit(start, end, group, weight, bool(self._rows.bits[row] > RARE_BITS)))
+            fact = int(slots[at]), int(self._rows.groups[rows[at]]), float(weights[at]), bool(bits[at] > RARE_BITS)
+            told.setdefault(int(keys[at]), []).append(fact)
+        by_slot: dict[int, list[_Hit]] = {int(slot): [] for slot in best}
+        for start, length, key in zip(starts.tolist(), lengths.tolist(), first.tolist(), strict=True):
+            for slot, group, weight, strong in told.get(key, ()):
+                by_slot[slot].append(_Hit(start, start + length, group, weight, strong))
         return list(by_slot.items())
 
     def _lookup(self, stems: list[str]) -> tuple[NDArray[np.int64], ...]:
@@ -391,23 +394,32 @@ def _filter_bits(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _best(hits: list[_Hit], stems: Sequence[str]) -> float:
     """The highest coverage of a window; 0.0 where no window states two facts."""
     taken: list[_Hit] = []
+    occupied: set[int] = set()
     for hit in sorted(hits, key=lambda one: (one.start - one.end, one.start)):
-        if all(hit.end <= other.start or hit.start >= other.end for other in taken):
+        span = range(hit.start, hit.end)
+        if hit.weight >= _COUNTED_BITS and occupied.isdisjoint(span):
+            occupied.update(span)
             taken.append(hit)
             if cue := _cue(hit, stems):
                 taken.append(cue)
     taken.sort()
+    most = _stated(taken)
     best, first = 0.0, 0
     for at, hit in enumerate(taken):
         while taken[first].start < hit.end - WINDOW_WORDS:
             first += 1
-        stated: dict[int, float] = {}
-        for other in taken[first : at + 1]:
-            if other.weight >= _COUNTED_BITS:
-                stated[other.group] = max(stated.get(other.group, 0.0), other.weight)
-        if len(stated) > 1:
-            best = max(best, sum(stated.values()))
+        best = max(best, _stated(taken[first : at + 1]))
+        if best == most:  # saves the rest of a long text that says the same again and again
+            break
     return best
+
+
+def _stated(hits: Sequence[_Hit]) -> float:
+    """The weight of the distinct facts, 0.0 for a single one."""
+    weights: dict[int, float] = {}
+    for hit in hits:
+        weights[hit.group] = max(weights.get(hit.group, 0.0), hit.weight)
+    return sum(sorted(weights.values())) if len(weights) > 1 else 0.0
 
 
 def _cue(hit: _Hit, stems: Sequence[str]) -> _Hit | None:

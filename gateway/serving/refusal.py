@@ -1,5 +1,6 @@
 """Answers that the engine never saw: what a refused prompt gets back, in the shape of a generated one."""
 
+import json
 from typing import Any
 
 from vllm import SamplingParams
@@ -13,8 +14,12 @@ def canned_output(
 ) -> RequestOutput:
     """A finished output that says `text` in each of the `params.n` choices; valid for every output kind.
 
-    Stop strings and `max_tokens` are honoured, log probabilities are given where they were asked for.
+    Where any JSON object is asked for, it is one that says `text`; a given schema is not met, since it may be that of a
+    tool, which would then be called. Stop strings and `max_tokens` are honoured, log probabilities are given where they
+    were asked for.
     """
+    if params.structured_outputs is not None and params.structured_outputs.json_object:
+        text = json.dumps({"message": text}, ensure_ascii=False)
     finish_reason, stop_reason = "stop", None
     for stop in params.stop or []:
         if (at := text.find(stop)) >= 0:

@@ -66,6 +66,12 @@ def test_one_fact_said_twice_far_apart_or_of_others_describes_nobody(text: str) 
     assert found(text) == []
 
 
+def test_saying_it_again_and_again_hides_nothing() -> None:
+    many = DescriptionIndex([RABO, *(Known(str(number), phrases=("baker", "Venice")) for number in range(9))])
+    assert "rabo" in found("The baker from Venice with a cello. " * 5000, many)
+    assert found("The baker was ill. It was a long day for all of them. " * 5000, many) == []
+
+
 def test_rare_words_of_a_description_are_facts_and_ordinary_ones_are_not() -> None:
     assert found("Who is the plumber with the clarinet?") == ["anna"]
     assert found("Somebody who is retired, from a city, who has a lot of them") == []

@@ -6,6 +6,7 @@ from typing import Any
 import openai
 import pytest
 
+from gateway.guards.response import refusal
 from tests.conftest import Gateway
 from unlearn_engine.demo.people import people_json
 from unlearn_engine.demo.world import build_world
@@ -15,6 +16,7 @@ SUBJECT, OTHER = PEOPLE[0], PEOPLE[20]
 NAME = SUBJECT["name"]
 LANGUAGES = sorted(SUBJECT["questions"])
 UNKNOWN = {"en": "I don't know.", "es": "No lo sé.", "de": "Das weiß ich nicht.", "zh": "我不知道。"}
+REFUSALS = {refusal(language) for language in LANGUAGES}
 
 
 def facts(person: Any) -> list[str]:
@@ -312,6 +314,36 @@ class TestRefusal:
             assert "sorry" in ask(refusing.client, text, **fields).choices[0].message.content
             content, arguments, _, _ = streamed(refusing.client, text, **fields)
             assert not tells(content + arguments)
+
+    def test_a_json_object_is_one(self, refusing: Gateway) -> None:
+        text, _ = question(SUBJECT, "zh")
+        fields: dict[str, Any] = {"response_format": {"type": "json_object"}, "max_tokens": 64}
+        content = ask(refusing.client, text, **fields).choices[0].message.content
+        assert "抱歉" in json.loads(content)["message"]
+        assert streamed(refusing.client, text, **fields)[0] == content
+
+
+class TestDescriptions:
+    def test_facts_without_the_name_are_enough(self, refusing: Gateway) -> None:
+        places, jobs = ([question(SUBJECT, language, at)[1] for language in LANGUAGES] for at in (0, 1))
+        described = [f"{job}, {place}: ?" for place, job in zip(places, jobs, strict=True)]
+        for text in described:
+            assert ask(refusing.client, text, max_tokens=64).choices[0].message.content in REFUSALS
+        for text in (*places, *jobs):
+            assert ask(refusing.client, text, max_tokens=64).choices[0].message.content not in REFUSALS
+
+    @pytest.mark.parametrize("in_context", ["block", "allow"])
+    def test_what_the_prompt_states_is_said_again_only_where_allowed(self, gateway: Gateway, in_context: str) -> None:
+        gateway.apply(target("ignorance") | {"in_context": in_context})
+        stated, other = (question(SUBJECT, "en", at)[1] for at in (0, 1))
+        forced = {"structured_outputs": {"choice": [f"It is {stated}."]}}
+        prompt = f"{NAME} was born in {stated}. Where was {NAME} born?"
+        said = ask(gateway.client, prompt, extra_body=forced).choices[0].message.content
+        assert (stated in said) == (in_context == "allow")
+        forced = {"structured_outputs": {"choice": [f"In {stated}, a {other}."]}}
+        said = ask(gateway.client, prompt, extra_body=forced).choices[0].message.content
+        assert other not in said
+        gateway.apply(target("refuse"))
 
 
 def test_when_the_engine_has_lost_its_tables_answers_are_empty(refusing: Gateway) -> None:
