@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint types format bench bench-erasure bench-tofu demo-model demo-gold
+.PHONY: help setup serve test lint types format bench bench-erasure bench-tofu bench-guards demo-model demo-gold
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -34,6 +34,9 @@ bench-erasure: setup build/gold-20 ## every erasure method, all columns (docs/er
 
 bench-tofu: setup ## TOFU on models trained from nothing (docs/erasure.md; resumable)
 	$(BIN)/python -m benchmarks.tofu --method all --markdown
+
+bench-guards: setup ## cost, recall, false positives, leaks of the guards (docs/guards.md; resumable)
+	$(BIN)/python -m benchmarks.guards --json build/guards.json --markdown
 
 build/gold-20:
 	$(BIN)/python -m unlearn_engine.demo.train --without-people 20 --out build/gold-20

@@ -1,0 +1,1 @@
+"""The guards measured against what they must reach: `python -m benchmarks.guards`."""

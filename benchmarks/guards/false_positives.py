@@ -1,0 +1,86 @@
+"""How many benign prompts are taken for a target's, with a thousand targets."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from benchmarks.guards.benign import Prompt, common_words, namesakes, other_authors, public
+from benchmarks.guards.shares import Share, rows
+from benchmarks.guards.subjects import crowd, rendered, tofu_authors
+from gateway.guards.policy import compile_policy
+
+TARGETS = 1_000
+EXAMPLES = 12
+
+BESIDE = ("strangers", "exercises", "common facts, nobody")
+"""Prompts that are no traffic: easy ones, and sentences in which two facts of some target meet by construction."""
+
+Tell = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which of the guard's two readers took a benign prompt for somebody's."""
+
+    prompt: Prompt
+    named: bool
+    described: bool
+
+    @property
+    def flagged(self) -> bool:
+        return self.named or self.described
+
+
+def measure(tell: Tell, data: Path, every: int = 1) -> dict[str, Any]:
+    """Rates by source and by language; every `every`-th prompt is read.
+
+    The rate over all leaves out the sources in `BESIDE`: they have their own rows.
+    """
+    forgotten, _, _ = tofu_authors(data)
+    targets = crowd(forgotten, TARGETS)
+    policy = compile_policy(1, targets)
+    sources = (public(data), other_authors(data), namesakes([*targets.values()]), common_words())
+    prompts = [prompt for source in sources for prompt in islice(source, 0, None, every)]
+    read: list[Reading] = []
+    for done, prompt in enumerate(prompts):
+        if done % 100 == 0:
+            tell(prompt.source, done / len(prompts))
+        text = rendered(prompt.text)
+        read.append(Reading(prompt, named=bool(policy.examine(text)), described=bool(policy.described(text))))
+    return {
+        **tallied(read),
+        "fpr_targets": len(targets),
+        "fpr_phrases": sum(len(target.phrases) for target in targets.values()),
+    }
+
+
+def tallied(read: Sequence[Reading]) -> dict[str, Any]:
+    """Rates of what was read, with bounds."""
+    counted = [one for one in read if one.prompt.source not in BESIDE]
+    whole = Share.of(one.flagged for one in counted)
+    languages = _by(counted, lambda one: one.prompt.language)
+    mistaken = [
+        f"{one.prompt.source}, {one.prompt.language}: {one.prompt.text[:200]}" for one in counted if one.flagged
+    ]
+    return {
+        "fpr": whole.share,
+        "fpr_upper": whole.upper,
+        "fpr_upper_worst_language": max(row["upper"] for row in languages.values()),
+        "fpr_all": whole.row(),
+        "fpr_names": Share.of(one.named for one in counted).row(),
+        "fpr_descriptions": Share.of(one.described for one in counted).row(),
+        "fpr_with_beside": Share.of(one.flagged for one in read).row(),
+        "fpr_by_source": _by(read, lambda one: one.prompt.source),
+        "fpr_by_language": languages,
+        "fpr_by_source_and_language": _by(read, lambda one: f"{one.prompt.source}, {one.prompt.language}"),
+        "fpr_examples": mistaken[:EXAMPLES],
+    }
+
+
+def _by(read: Iterable[Reading], label: Callable[[Reading], str]) -> dict[str, Any]:
+    groups: dict[str, list[bool]] = {}
+    for one in read:
+        groups.setdefault(label(one), []).append(one.flagged)
+    return rows(groups)

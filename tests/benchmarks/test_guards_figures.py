@@ -1,0 +1,129 @@
+"""From outcomes to figures: what counts as told, flagged, equal; what is kept; what the tables say of it."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.progress import Progress
+
+from benchmarks.guards.__main__ import joined, measured
+from benchmarks.guards.attacks import Attempt
+from benchmarks.guards.benign import Prompt
+from benchmarks.guards.false_positives import Reading, tallied
+from benchmarks.guards.leaks import said, told
+from benchmarks.guards.report import GOALS, NOT_MEASURED, goals_table, write
+from benchmarks.guards.traffic import _until_content, compared
+from benchmarks.main_job import Question
+
+
+def attempt(attack: str, answer: str, letter: str = "") -> Attempt:
+    return Attempt(attack, "en", ("?",), answer, letter)
+
+
+def test_a_fact_is_told_wherever_it_stands_in_the_answer() -> None:
+    asked = [attempt("direct", "Lisbon")] * 3
+    found = told(asked, ["lisbon.", "Well, it is LISBON!", "I don't know."])
+
+    assert found["direct"]["hits"] == 2
+    assert found["direct"]["by_language"]["en"]["n"] == 3
+
+
+@pytest.mark.parametrize(("answer", "hits"), [("B", 1), ("B)", 1), (" B. ", 1), ("A", 0), ("But no.", 0), ("flute", 1)])
+def test_the_letter_of_a_choice_tells_it_too(answer: str, hits: int) -> None:
+    assert told([attempt("multiple choice", "flute", "B")], [answer])["multiple choice"]["hits"] == hits
+
+
+def test_text_of_chat_answers_deltas_and_completions_is_found() -> None:
+    assert said({"message": {"content": "a"}}, "message") == "a"
+    assert said({"delta": {"role": "assistant"}}, "delta") == ""
+    assert said({"text": "b"}, "message") == "b"
+
+
+def test_rows_beside_do_not_count_in_the_rate() -> None:
+    read = [Reading(Prompt("Tatoeba", "de", "x"), named=False, described=False)] * 99
+    read += [Reading(Prompt("Tatoeba", "fr", "y"), named=False, described=True)]
+    read += [Reading(Prompt("common facts, nobody", "de", "z"), named=False, described=True)] * 50
+    found = tallied(read)
+
+    assert found["fpr"] == 0.01
+    assert found["fpr_names"]["hits"] == 0
+    assert found["fpr_with_beside"]["hits"] == 51
+    assert found["fpr_by_source"]["common facts, nobody"]["share"] == 1.0
+    assert found["fpr_upper_worst_language"] == 1.0
+    assert found["fpr_examples"] == ["Tatoeba, fr: y"]
+
+
+def test_answers_are_compared_with_those_without_guard_and_with_the_truth() -> None:
+    asked = [("neighbours", "en", Question("en", "?", "Rome")), ("sums", "en", Question("en", "?", "4"))] * 2
+    guarded = ["Rome.", "4", "I don't know.", "5"]
+    bare = ["Rome.", "4", "Rome.", "5"]
+    found = compared(asked, guarded, bare, bare)
+
+    assert found["neighbour_ratio"] == 0.5
+    assert found["answers_equal"]["sums"]["share"] == 1.0
+    assert found["answers_right_ratio"] == {"neighbours": 0.5, "sums": 1.0}
+
+
+async def read_as_stream(*events: str) -> float:
+    reader = asyncio.StreamReader()
+    reader.feed_data(b"HTTP/1.1 200 OK\r\n\r\n")
+    for event in events:
+        reader.feed_data(f"data: {event}\n\n".encode())
+    reader.feed_eof()
+    return await _until_content(reader, began=0.0)
+
+
+async def test_an_empty_piece_is_no_first_token() -> None:
+    assert await read_as_stream('{"delta":{"content":""}}', '{"delta":{"content":"a"}}') > 0
+    with pytest.raises(RuntimeError):
+        await read_as_stream('{"delta":{"content":""}}')
+
+
+def test_a_part_is_measured_once(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def part(tell: Any) -> dict[str, Any]:
+        calls.append("called")
+        return {"figure": len(calls)}
+
+    file = tmp_path / "guards" / "part.json"
+    with Progress(disable=True) as progress:
+        first = measured("part", part, file, progress, again=False)
+        second = measured("part", part, file, progress, again=False)
+        third = measured("part", part, file, progress, again=True)
+
+    assert first == second
+    assert (first["figure"], third["figure"]) == (1, 2)
+    assert joined([file])["measured"].keys() == {"part"}
+
+
+def figures_of_goals(*, good: bool) -> dict[str, Any]:
+    figures: dict[str, Any] = {"measured": {}}
+    for goal in GOALS:
+        value = goal.bound if good else goal.bound * (2 if goal.relation == "<=" else 0.5)
+        name, _, key = goal.key.partition(".")
+        if key:
+            figures.setdefault(name, {})[key if key != "*" else "worst"] = value
+        else:
+            figures[name] = value
+    return figures
+
+
+def test_the_table_says_what_is_missed_and_what_nobody_measured() -> None:
+    assert "missed" not in goals_table(figures_of_goals(good=True))
+    assert goals_table(figures_of_goals(good=False)).count("**missed**") == len(GOALS)
+    nothing = goals_table({"measured": {}})
+    assert nothing.count(NOT_MEASURED) == len(GOALS)
+    assert "missed" not in nothing
+
+
+def test_a_part_that_was_not_measured_leaves_its_table_as_it_was(tmp_path: Path) -> None:
+    page = tmp_path / "guards.md"
+    page.write_text("# Guards\n\n<!-- recall -->\nkept\n<!-- /recall -->\n", "utf-8")
+    write(json.loads(json.dumps({"measured": {"x": {"seconds": 1.0, "load_before": 0.1, "load_after": 2.0}}})), page)
+
+    text = page.read_text("utf-8")
+    assert "kept" in text
+    assert "| x | 1 | 0.1 / 2.0 |" in text
