@@ -179,6 +179,12 @@ class _Gateway:
             from unlearn_engine.layers import load_or_compute_layer_map
 
             layer_map = await asyncio.to_thread(load_or_compute_layer_map, folder, settings.cache_dir)
+            corruption = None
+            if settings.guard_input == "eco":
+                from unlearn_engine.corruption import load_or_search
+
+                self._tell("reading how strongly names are to be corrupted")
+                corruption = await asyncio.to_thread(load_or_search, folder, settings.cache_dir)
             options = ServeOptions(
                 model=str(folder),
                 served_name=settings.model_name,
@@ -191,6 +197,7 @@ class _Gateway:
                 drain_timeout_s=settings.drain_timeout_s,
                 verbose=settings.verbose,
                 weights_link=settings.data_dir / "weights",
+                corruption=corruption,
                 sampled_prompts=settings.sampled_prompts,
             )
             dry_runs = DryRuns(self._policy, self._sampled_prompts)

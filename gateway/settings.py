@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     )
     max_staleness_s: PositiveFloat = Field(60.0, description="not ready after so many seconds without the store")
     drain_timeout_s: PositiveFloat = Field(30.0, description="on SIGTERM, requests in flight get so many seconds")
+    guard_input: Literal["twin", "eco"] = Field(
+        "twin",
+        description="a target's name in a prompt becomes a never-seen one; eco: its embeddings are corrupted",
+    )
     sampled_prompts: int = Field(
         1000, ge=0, le=1000, description="of the latest prompts, so many are kept in memory for dry runs; 0: none"
     )

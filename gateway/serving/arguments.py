@@ -110,6 +110,8 @@ def _our_flags(options: ServeOptions) -> list[str]:
     if not options.verbose:
         flags += ["--no-use-tqdm-on-load"]
     flags += ["--logits-processors", LOGITS_PROCESSOR, "--worker-extension-cls", WORKER_EXTENSION]
+    if options.corruption is not None:
+        flags += ["--enable-prompt-embeds"]  # ours alone: a client's are refused at the edge
     if options.lora_modules:
         rank = next((rank for rank in LORA_RANKS if rank >= options.max_rank), None)
         if rank is None:

@@ -26,6 +26,7 @@ from gateway.guards.policy import Policy
 from gateway.guards.response import ignorance_text, language, refusal
 from gateway.guards.tokens import TokenTable, TokenText
 from gateway.serving.answers import Answers, Audit, engine_kind
+from gateway.serving.embeddings import Embeddings
 from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
 from gateway.serving.live import LivePolicy
@@ -86,15 +87,24 @@ class Generation:
         engine: vLLM's engine.
         enforcement: has the policy.
         table: bytes of the engine's vocabulary.
+        embeddings: corrupts the names of targets in prompts; without it a twin's name is put in their place.
     """
 
-    def __init__(self, engine: AsyncLLM, enforcement: Enforcement, table: TokenTable, observer: GuardObserver) -> None:
+    def __init__(
+        self,
+        engine: AsyncLLM,
+        enforcement: Enforcement,
+        table: TokenTable,
+        observer: GuardObserver,
+        embeddings: Embeddings | None = None,
+    ) -> None:
         self._engine = engine
         self._enforcement = enforcement
         self._table = table
         self._tokenizer: Any = engine.get_tokenizer()
         self._max_model_len: int = engine.model_config.max_model_len
         self._observer = observer
+        self._embeddings = embeddings
         language("")  # loads its model now, not in the first request
 
     async def run(self, request: Request, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
@@ -170,7 +180,11 @@ class Generation:
             (policy.names_table, *(policy.target_table(target) for target in about if unstated[target] is None)),
             tuple(phrases for phrases in unstated.values() if phrases is not None),
         )
-        return self._with_twins(plan, policy, decoded, matches) if matches else plan
+        if not matches:
+            return plan
+        if self._embeddings is not None:
+            return replace(plan, prompt=self._embeddings.corrupted(plan.prompt, decoded, matches))
+        return self._with_twins(plan, policy, decoded, matches)
 
     def _with_twins(self, plan: Plan, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
         """Ask about never-seen twins instead; the audit writes the names back into the answer."""

@@ -22,6 +22,7 @@ from gateway.guards.policy import Policy
 from gateway.guards.sample import PromptSample, SampledPrompt
 from gateway.guards.tokens import TokenTable
 from gateway.serving.canary import check_guard
+from gateway.serving.embeddings import Embeddings
 from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import guards_mode
 from gateway.serving.generation import Generation, NoPolicy, Request
@@ -45,10 +46,16 @@ class GuardedEngine(EngineClient):
         inner: vLLM's engine. Nobody else may call its `generate`.
         modules: those that adapters may change (`ServeOptions.lora_modules`).
         sample: is offered every prompt that the guard reads.
+        embeddings: corrupts the names of targets in prompts; without it a twin's name is put in their place.
     """
 
     def __init__(
-        self, inner: AsyncLLM, modules: Sequence[str], observer: GuardObserver, sample: PromptSample | None = None
+        self,
+        inner: AsyncLLM,
+        modules: Sequence[str],
+        observer: GuardObserver,
+        sample: PromptSample | None = None,
+        embeddings: Embeddings | None = None,
     ) -> None:
         self.vllm_config = inner.vllm_config
         self.model_config = inner.model_config
@@ -60,7 +67,7 @@ class GuardedEngine(EngineClient):
         self._enforcement = Enforcement(inner, modules, weights, observer)
         self._sample = PromptSample(0) if sample is None else sample
         self._table = TokenTable(prompt_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
-        self._generation = Generation(inner, self._enforcement, self._table, observer)
+        self._generation = Generation(inner, self._enforcement, self._table, observer, embeddings)
 
     # The policy
 

@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ async def serve(
     with contextlib.closing(listener):
         progress("loading vLLM")
         from gateway.serving.arguments import build_arguments
+        from gateway.serving.embeddings import Embeddings
         from gateway.serving.guarded_engine import GuardedEngine
 
         arguments = build_arguments(options)
@@ -88,7 +90,10 @@ async def serve(
         with running_engine(arguments) as engine:
             await engine.reset_mm_cache()
             sample = PromptSample(options.sampled_prompts)
-            guarded = GuardedEngine(engine, options.lora_modules, observer or SilentObserver(), sample)
+            embeddings = None
+            if options.corruption is not None:
+                embeddings = Embeddings(Path(options.model), engine.model_config.dtype, options.corruption)
+            guarded = GuardedEngine(engine, options.lora_modules, observer or SilentObserver(), sample, embeddings)
             progress("checking the guard")
             await guarded.check_guard()
             app = await build_application(options, arguments, engine, guarded, routers)

@@ -1,7 +1,13 @@
 """What the gateway decides about serving; everything else is vLLM's own flags, passed through."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # torch reads the environment, which is not prepared yet
+    from unlearn_engine.corruption import Corruption
 
 MAX_BODY_BYTES = 16 * 2**20
 
@@ -22,6 +28,7 @@ class ServeOptions:
         verbose: keep vLLM's own log.
         weights_link: on SIGUSR1 the base weights of the folder that this link leads to are served, see
             `GuardedEngine.replace_weights`; None: there is no such way.
+        corruption: what is done to the embeddings of a target's name in a prompt; None: a twin's name is put there.
         sampled_prompts: how many of the latest prompts are kept in memory, see `PromptSample`.
     """
 
@@ -37,4 +44,5 @@ class ServeOptions:
     max_body_bytes: int = MAX_BODY_BYTES
     verbose: bool = False
     weights_link: Path | None = None
+    corruption: Corruption | None = None
     sampled_prompts: int = 0

@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from gateway.guards.policy import AdapterRef, Target, compile_policy
 from gateway.serving.errors import ServingError, SwapFailed
 from gateway.serving.host import ServeOptions, Serving, serve
+from unlearn_engine.corruption import Corruption
 
 
 class Recorder:
@@ -104,6 +105,7 @@ def main() -> int:
     parser.add_argument("--lora-module", action="append", default=[])
     parser.add_argument("--drain-timeout", type=float, default=10)
     parser.add_argument("--weights-link", type=Path)
+    parser.add_argument("--corruption", type=float, help="strength of the noise on the embeddings of targets' names")
     parser.add_argument("vllm_args", nargs="*")
     given = parser.parse_args()
     options = ServeOptions(
@@ -116,6 +118,7 @@ def main() -> int:
         allow_guards_off=True,
         drain_timeout_s=given.drain_timeout,
         weights_link=given.weights_link,
+        corruption=None if given.corruption is None else Corruption(strength=given.corruption),
     )
     state: dict[str, Any] = {}
     recorder = Recorder()

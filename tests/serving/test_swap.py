@@ -1,46 +1,20 @@
 """Adapters and policies that change under load; and the engine's known deaths, which must not happen to us."""
 
 import concurrent.futures
-import hashlib
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from tests.conftest import MODULE, Gateway
+from tests.serving.conftest import MakeAdapter
 
 MESSAGES = [{"role": "user", "content": "Where was Peja Bunzar born?"}]
 OFF = {"X-Unlearn-Guards": "off"}
 BASE = {"X-Unlearn-Guards": "base"}
-
-MakeAdapter = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def make_adapter(tmp_path_factory: pytest.TempPathFactory, model_config: dict[str, Any]) -> MakeAdapter:
-    """Write a random PEFT adapter; returns the fields of its `AdapterRef`."""
-
-    def make(seed: int, *, module: str = MODULE, rank: int = 4, scale: float = 1.0) -> dict[str, Any]:
-        rng = np.random.default_rng(seed)
-        down = rng.normal(size=(rank, model_config["intermediate_size"])).astype(np.float32)
-        up = scale * rng.normal(size=(model_config["hidden_size"], rank)).astype(np.float32)
-        prefix = f"base_model.model.{module}"
-        digest = hashlib.sha256(f"{seed} {module} {rank} {scale}".encode()).hexdigest()
-        path = tmp_path_factory.mktemp("adapters") / digest
-        path.mkdir()
-        save_file({f"{prefix}.lora_A.weight": down, f"{prefix}.lora_B.weight": up}, path / "adapter_model.safetensors")
-        config = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": [module.split(".")[-1]],
-                  "task_type": "CAUSAL_LM", "bias": "none"}  # fmt: skip
-        (path / "adapter_config.json").write_text(json.dumps(config))
-        return {"digest": digest, "path": str(path), "rank": rank}
-
-    return make
 
 
 def say(gateway: Gateway, headers: dict[str, str] | None = None, **fields: Any) -> str:
