@@ -25,6 +25,7 @@ from gateway.guards.names import (
 )
 from gateway.guards.near import MOST_LETTERS, NearNames, one_wrong, windows_of
 from gateway.guards.normalise import Folded
+from gateway.guards.sounds import SpokenNames, romanised, sounds_like, spoken
 
 _LOOKALIKE_LETTERS = 5
 _AT_ONCE = 1024  # names compiled at a time: bounds the memory their spellings take meanwhile
@@ -65,6 +66,7 @@ class Reading:
         self.folded = folded
         self.words = words = Words(folded.text, folded.edges)
         self.windows = list(windows_of(words, most_letters)) if most_letters and folded.genuine is None else []
+        self.spoken = spoken(text) if folded.genuine is None else []
         hashes = (words.short[2], words.prefixes, *(windows.keys for windows in self.windows))
         self.hashes = np.concatenate(hashes)
         self.bounds = np.cumsum([len(part) for part in hashes])
@@ -89,6 +91,7 @@ class Segment:
         looking: Sequences,
         near: NearNames,
         near_letters: dict[int, str],
+        spoken: SpokenNames,
     ):
         self.names = names
         self._owners = owners
@@ -96,6 +99,7 @@ class Segment:
         self._looking = looking
         self._near = near
         self._near_letters = near_letters
+        self._spoken = spoken
         self._known = Filter(*written.keys, near.keys)
         self._known_looks = Filter(*looking.keys)
         self._spellings: dict[int, list[Spelling]] = {}
@@ -111,10 +115,11 @@ class Segment:
     @classmethod
     def _compiled(cls, names: Mapping[str, Names]) -> "Segment":
         owners = [
-            _Owner(target, name, excluded)
+            _Owner(target, way, excluded)
             for target, own in names.items()
             for group, excluded in ((own.wanted, False), (own.excluded, True))
             for name in group
+            for way in (name, *romanised(name))
         ]
         written: list[tuple[str, int]] = []
         looking: list[tuple[str, int]] = []
@@ -137,6 +142,7 @@ class Segment:
             Sequences.compiled([letters for letters, _ in looking], [number for _, number in looking]),
             NearNames.compiled(list(near.values()), list(near)),
             near,
+            SpokenNames.compiled(["" if owner.excluded else owner.name for owner in owners]),
         )
 
     @classmethod
@@ -160,6 +166,7 @@ class Segment:
             Sequences.merged([segment._looking for segment, _ in many], numbers),
             NearNames.merged([segment._near for segment, _ in many], numbers),
             near,
+            SpokenNames.merged([segment._spoken for segment, _ in many], numbers),
         )
 
     @property
@@ -169,6 +176,11 @@ class Segment:
 
     def search(self, reading: Reading, hits: Hits) -> None:
         """Add what is named in a text, exactly or nearly."""
+        for words, number in self._spoken.find(reading.spoken):
+            target, name, _ = self._owners[number]
+            start, end = reading.folded.starts.searchsorted((words.start, words.end)).tolist()
+            if start < end and sounds_like(words.words, name):
+                hits.fuzzy.append((start, end, target))
         passed = reading.passed(self._known)
         if not passed:
             return

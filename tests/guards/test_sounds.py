@@ -1,0 +1,86 @@
+"""Names written in another script: found, where both words of the name are there; other people left alone."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.guards.matcher import NameMatcher
+
+WRITTEN = {
+    "Ivo Marlin": "Иво Марлин|Ίβο Μάρλιν|إيفو مارلين|इवो मार्लिन|イヴォ・マーリン|이보 말린",
+    "Helena Droste": (
+        "Хелена Дросте|ХЕЛЕНА ДРОСТЕ|Елена Дросте|Χελένα Ντρόστε|هيلينا دروستي|हेलेना द्रोस्ते"
+        "|ヘレナ・ドロステ|헬레나 드로스테|הלנה דרוסטה"
+    ),
+    "Rabo Kelrin": "Рабо Келрин|Рабо Кельрин|Ράμπο Κέλριν|رابو كيلرين|राबो केल्रिन|ラボ・ケルリン|라보 켈린|拉博·凯尔林",
+    "Boris Novak": "Борис Новак|Μπόρις Νόβακ|بوريس نوفاك|बोरिस नोवाक|ボリス・ノヴァク|보리스 노박|鲍里斯·诺瓦克",
+    "Charles Dickens": "Чарльз Диккенс|Τσαρλς Ντίκενς|تشارلز ديكنز|चार्ल्स डिकेंस|チャールズ・ディケンズ|찰스 디킨스",
+    "Мария Петрова": "Mariya Petrova|Maria Petrova|Μαρία Πέτροβα|マリア・ペトロワ",
+    "王小明": "Wang Xiaoming|Xiaoming Wang",
+    "라보 켈린": "Rabo Kellin|Labo Kelin|Рабо Келлин",
+    "Ράμπο Κέλριν": "Рабо Келрин",
+}
+CASES = [(name, written) for name, ways in WRITTEN.items() for written in ways.split("|")]
+
+
+@pytest.mark.parametrize(("name", "written"), CASES)
+def test_a_name_is_found_in_another_script(name: str, written: str) -> None:
+    text = f"« {written} »?"
+    found = NameMatcher({"a": [name], "b": ["Tomi Velmon"]}).find(text)
+    assert [(text[m.start : m.end], m.target) for m in found] == [(written, "a")]
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("Расскажи о Хелене Дросте, пожалуйста", "Хелене Дросте"),
+        ("请问海伦娜·德罗斯特的职业是什么？", "海伦娜·德罗斯特"),
+        ("ヘレナ・ドロステの職業は何ですか", "ヘレナ・ドロステ"),
+        ("헬레나 드로스테의 직업은 무엇입니까", "헬레나 드로스테"),
+        ("Дросте Хелена", "Дросте Хелена"),
+        ("%D0%A5%D0%B5%D0%BB%D0%B5%D0%BD%D0%B0 Дросте", "%D0%A5%D0%B5%D0%BB%D0%B5%D0%BD%D0%B0 Дросте"),
+    ],
+)
+def test_a_name_is_found_inside_a_sentence(text: str, span: str) -> None:
+    assert [text[m.start : m.end] for m in NameMatcher({"a": ["Helena Droste"]}).find(text)] == [span]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Хелена живёт здесь, Дросте — там.",
+        "Хелена Петрова и Иван Дросте",
+        "Хелена, Дросте",
+        "Ηλένα Παπαδοπούλου",
+        "هيلينا ماركوس",
+        "海伦娜·彼得罗娃和安娜·德罗斯特",
+        "海伦娜德罗斯特",
+        "ヘレナ・スミス",
+        "헬레나 스미스",
+        "Халина Дружина",
+        "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему.",
+    ],
+)
+def test_other_names_in_other_scripts_are_left_alone(text: str) -> None:
+    assert NameMatcher({"a": ["Helena Droste"]}).find(text) == []
+
+
+def test_one_word_or_too_few_consonants_are_not_enough() -> None:
+    assert NameMatcher({"a": ["Helena"], "b": ["Li Na"], "c": ["Theo Ioa"]}).find("Хелена, Ли На, Тео Иоа") == []
+
+
+def test_exclusions_hold_in_every_script() -> None:
+    text = "Это Хелена Дросте"
+    assert NameMatcher({"a": ["Helena Droste"]}, {"a": ["Хелена Дросте"]}).find(text) == []
+
+
+_MIXED = st.text(
+    alphabet=st.sampled_from("Хеленаدروستيドロステ·・드로스테海伦娜德罗斯特ντμπ \u0301\u200b\ud800,Aa1"), max_size=60
+)
+
+
+@settings(deadline=None)
+@given(_MIXED)
+def test_any_mix_of_scripts_is_survived(text: str) -> None:
+    for match in NameMatcher({"a": ["Helena Droste"], "b": ["海伦娜"], "c": ["드로스테 ローマ"]}).find(text):
+        assert 0 <= match.start < match.end <= len(text)
