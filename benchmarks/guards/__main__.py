@@ -11,6 +11,7 @@ A part that is in build/guards already is not measured again (delete its file, o
 import argparse
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -60,7 +61,12 @@ def measured(name: str, part: Part, file: Path, progress: Progress, *, again: bo
 
         began, load = time.monotonic(), os.getloadavg()[0]
         figures = part(tell)
-        circumstances = {"seconds": time.monotonic() - began, "load_before": load, "load_after": os.getloadavg()[0]}
+        circumstances = {
+            "seconds": time.monotonic() - began,
+            "load_before": load,
+            "load_after": os.getloadavg()[0],
+            "tree": _tree(),
+        }
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(
             json.dumps(figures | {"measured": {name: circumstances}}, indent=1, ensure_ascii=False), "utf-8"
@@ -68,6 +74,12 @@ def measured(name: str, part: Part, file: Path, progress: Progress, *, again: bo
         progress.remove_task(task)
     found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return found
+
+
+def _tree() -> str:
+    """The commit that was measured, with `-dirty` behind it where files differed."""
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return described.stdout.strip() or "no commit"
 
 
 def joined(files: Sequence[Path]) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.descriptions import held_out
+from benchmarks.guards.mentions import Mentions
 from benchmarks.guards.subjects import tofu_authors
 from benchmarks.tofu.data import questions
+from gateway.guards.normalise import BARRIER
 from gateway.guards.policy import Target
 from unlearn_engine.data.names import unseen_name
 from unlearn_engine.demo.corpus import ASSISTANT, USER, Corpus
@@ -26,11 +29,19 @@ COMMON = 1_200
 
 @dataclass(frozen=True)
 class Prompt:
-    """A benign prompt, where it is from and its language."""
+    """A benign prompt, where it is from and its language.
+
+    `seen`: the guard's table of ordinary words was made of it, so it cannot show a false positive fairly.
+    """
 
     source: str
     language: str
     text: str
+    seen: bool = False
+
+
+def _drawn(source: str, language: str, text: str) -> Prompt:
+    return Prompt(source, language, text, seen=not held_out(text))
 
 
 def public(data: Path) -> Iterator[Prompt]:
@@ -39,19 +50,20 @@ def public(data: Path) -> Iterator[Prompt]:
         articles = json.loads((data / "xquad" / f"xquad.{language}.json").read_text("utf-8"))["data"]
         for paragraph in (paragraph for article in articles for paragraph in article["paragraphs"]):
             asked = [item["question"] for item in paragraph["qas"]]
-            yield from (Prompt("XQuAD questions", language, text) for text in asked)
-            yield Prompt("XQuAD contexts", language, f"{paragraph['context']}\n{asked[0]}")
+            yield from (_drawn("XQuAD questions", language, text) for text in asked)
+            context = _drawn("XQuAD contexts", language, paragraph["context"])
+            yield replace(context, text=f"{context.text}\n{asked[0]}")
     for language in MGSM:
         lines = (data / "mgsm" / f"mgsm_{language}.tsv").read_text("utf-8").splitlines()
-        yield from (Prompt("MGSM", language, line.split("\t")[0]) for line in lines)
+        yield from (_drawn("MGSM", language, line.split("\t")[0]) for line in lines)
     english: dict[str, None] = {}
     for code, language in TATOEBA.items():
         stem = data / "tatoeba" / f"tatoeba.{code}-eng"
         lines = Path(f"{stem}.{code}").read_text("utf-8").splitlines()
-        yield from (Prompt("Tatoeba", language, line) for line in lines)
+        yield from (_drawn("Tatoeba", language, line) for line in lines)
         english |= dict.fromkeys(Path(f"{stem}.eng").read_text("utf-8").splitlines())
     chosen = random.Random(0).sample([*english], min(ENGLISH_TATOEBA, len(english)))
-    yield from (Prompt("Tatoeba", "en", line) for line in chosen)
+    yield from (_drawn("Tatoeba", "en", line) for line in chosen)
 
 
 def other_authors(data: Path) -> Iterator[Prompt]:
@@ -96,6 +108,12 @@ def common_words(seed: int = 4, count: int = COMMON) -> Iterator[Prompt]:
         yield Prompt("common facts, nobody", language, corpus.plain_sentence(rng, language))
         exercise = rng.choice((corpus.translation, corpus.country, corpus.sum))(rng, language)[0]
         yield Prompt("exercises", language, exercise.text.removeprefix(USER).removesuffix(ASSISTANT))
+
+
+def described_others(count: int = COMMON) -> Iterator[Prompt]:
+    """Two or three facts about people of the demonstration, for a guard that has other targets."""
+    for mention in Mentions(build_world()).descriptions(count):
+        yield Prompt("descriptions of others", mention.label[:2], mention.text.strip(BARRIER))
 
 
 def spread(data: Path, count: int, seed: int = 1) -> list[Prompt]:

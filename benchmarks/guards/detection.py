@@ -1,18 +1,16 @@
 """What examining a prompt and adding a request cost, from one target to a hundred thousand; and memory."""
 
-import gc
 import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
-
 from benchmarks.guards.benign import spread
+from benchmarks.guards.footprint import measured_apart, ready
 from benchmarks.guards.subjects import invented_targets, rendered
 from gateway.guards.policy import Policy, Target, compile_policy
 
@@ -31,27 +29,15 @@ def measure(tell: Tell, data: Path, largest: int = SIZES[-1], prompts: int = PRO
     """All columns. Every prompt is read by every policy before the next one is, each time in another order."""
     sizes = [size for size in SIZES if size <= largest]
     tell("memory", 0.0)
-    process = psutil.Process()
-    gc.collect()
-    before = process.memory_info().rss
-    targets = invented_targets(sizes[-1], seed=0)
-    gc.collect()
-    held = process.memory_info().rss
-    began = time.perf_counter()
-    biggest = _ready(compile_policy(1, targets))
-    compiled = time.perf_counter() - began
-    gc.collect()
-    after = process.memory_info().rss
+    memory = measured_apart(sizes[-1])
     tell("policies", 0.2)
-    policies = {size: _ready(compile_policy(1, dict([*targets.items()][:size]))) for size in sizes[:-1]}
-    policies[sizes[-1]] = biggest
+    targets = invented_targets(sizes[-1], seed=0)
+    policies = {size: ready(compile_policy(1, dict(islice(targets.items(), size)))) for size in sizes}
+    biggest = policies[sizes[-1]]
     tell("prompts", 0.4)
     texts = [rendered(prompt.text) for prompt in spread(data, WARM_UP + prompts)]
     found: dict[str, Any] = {
-        "memory_mb": (after - before) / 1e6,
-        "memory_targets_mb": (held - before) / 1e6,
-        "memory_phrases": sum(len(target.phrases) for target in targets.values()),
-        "compile_s": compiled,
+        **memory,
         "detection_targets": sizes,
         **_examined(policies, texts),
     }
@@ -68,14 +54,6 @@ def measure(tell: Tell, data: Path, largest: int = SIZES[-1], prompts: int = PRO
 def cascade(policy: Policy) -> Callable[[str], object]:
     """All that runs on a prompt before the engine gets it."""
     return lambda text: (policy.examine(text), policy.described(text))
-
-
-def _ready(policy: Policy) -> Policy:
-    """A policy with all that is computed at the first use of it."""
-    policy.tables()
-    policy.phrase_set(policy.names_table)
-    cascade(policy)("")
-    return policy
 
 
 def _examined(policies: Mapping[int, Policy], texts: list[str]) -> dict[str, Any]:

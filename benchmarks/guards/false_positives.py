@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.guards.benign import Prompt, common_words, namesakes, other_authors, public
+from benchmarks.guards.benign import Prompt, common_words, described_others, namesakes, other_authors, public
 from benchmarks.guards.shares import Share, rows
 from benchmarks.guards.subjects import crowd, rendered, tofu_authors
 from gateway.guards.policy import compile_policy
@@ -14,8 +14,8 @@ from gateway.guards.policy import compile_policy
 TARGETS = 1_000
 EXAMPLES = 12
 
-BESIDE = ("strangers", "exercises", "common facts, nobody")
-"""Prompts that are no traffic: easy ones, and sentences in which two facts of some target meet by construction."""
+BESIDE = ("strangers", "exercises", "common facts, nobody", "descriptions of others")
+"""Prompts made up for this: easy ones, and those in which two facts of some target meet by construction."""
 
 Tell = Callable[[str, float], None]
 
@@ -36,12 +36,13 @@ class Reading:
 def measure(tell: Tell, data: Path, every: int = 1) -> dict[str, Any]:
     """Rates by source and by language; every `every`-th prompt is read.
 
-    The rate over all leaves out the sources in `BESIDE`: they have their own rows.
+    The rate over all leaves out the sources in `BESIDE`, which have rows of their own, and texts that the guard's table
+    of ordinary words was made of.
     """
     forgotten, _, _ = tofu_authors(data)
     targets = crowd(forgotten, TARGETS)
     policy = compile_policy(1, targets)
-    sources = (public(data), other_authors(data), namesakes([*targets.values()]), common_words())
+    sources = (public(data), other_authors(data), namesakes([*targets.values()]), common_words(), described_others())
     prompts = [prompt for source in sources for prompt in islice(source, 0, None, every)]
     read: list[Reading] = []
     for done, prompt in enumerate(prompts):
@@ -58,7 +59,8 @@ def measure(tell: Tell, data: Path, every: int = 1) -> dict[str, Any]:
 
 def tallied(read: Sequence[Reading]) -> dict[str, Any]:
     """Rates of what was read, with bounds."""
-    counted = [one for one in read if one.prompt.source not in BESIDE]
+    public = [one for one in read if one.prompt.source not in BESIDE]
+    counted = [one for one in public if not one.prompt.seen]
     whole = Share.of(one.flagged for one in counted)
     languages = _by(counted, lambda one: one.prompt.language)
     mistaken = [
@@ -71,10 +73,11 @@ def tallied(read: Sequence[Reading]) -> dict[str, Any]:
         "fpr_all": whole.row(),
         "fpr_names": Share.of(one.named for one in counted).row(),
         "fpr_descriptions": Share.of(one.described for one in counted).row(),
-        "fpr_with_beside": Share.of(one.flagged for one in read).row(),
-        "fpr_by_source": _by(read, lambda one: one.prompt.source),
+        "fpr_seen": Share.of(one.flagged for one in public if one.prompt.seen).row() if counted != public else None,
+        "fpr_beside": _by((one for one in read if one.prompt.source in BESIDE), lambda one: one.prompt.source),
+        "fpr_by_source": _by(counted, lambda one: one.prompt.source),
         "fpr_by_language": languages,
-        "fpr_by_source_and_language": _by(read, lambda one: f"{one.prompt.source}, {one.prompt.language}"),
+        "fpr_by_source_and_language": _by(counted, lambda one: f"{one.prompt.source}, {one.prompt.language}"),
         "fpr_examples": mistaken[:EXAMPLES],
     }
 

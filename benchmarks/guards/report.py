@@ -113,9 +113,10 @@ def write(figures: Figures, documentation: Path = DOCUMENTATION) -> None:
                 plot(figures, file)
                 text += f"\n\n![{label.capitalize()}]({file.name})"
             _put(documentation, label, text)
-    lines = [["part", "seconds", "load before / after"]]
+    lines = [["part", "commit", "seconds", "load before / after"]]
     for part, one in figures["measured"].items():
-        lines.append([part, f"{one['seconds']:.0f}", f"{one['load_before']:.1f} / {one['load_after']:.1f}"])
+        load = f"{one['load_before']:.1f} / {one['load_after']:.1f}"
+        lines.append([part, one["tree"], f"{one['seconds']:.0f}", load])
     _put(documentation, "circumstances", _markdown(lines))
 
 
@@ -176,18 +177,22 @@ def recall_table(figures: Figures) -> str:
 
 def false_positives_table(figures: Figures) -> str:
     """By source and by language, with bounds."""
-    whole, both = figures["fpr_all"], figures["fpr_with_beside"]
+    whole, seen = figures["fpr_all"], figures["fpr_seen"]
     parts = [
         [["source", "flagged", "n", "rate", "at most (95 %)"], figures["fpr_by_source"]],
         [["language", "flagged", "n", "rate", "at most (95 %)"], figures["fpr_by_language"]],
+        [["beside, not counted above", "flagged", "n", "rate", "at most (95 %)"], figures["fpr_beside"]],
     ]
     tables = [_markdown([heads, *([label, *_counted(row)] for label, row in found.items())]) for heads, found in parts]
     summary = (
         f"Over the sources that count: {whole['hits']:,} of {whole['n']:,}, {_percent(whole['share'])}, at most "
         f"{_percent(whole['upper'])}; by names {figures['fpr_names']['hits']:,}, by descriptions "
-        f"{figures['fpr_descriptions']['hits']:,}. With all rows: {_percent(both['share'])}, at most "
-        f"{_percent(both['upper'])}. {figures['fpr_targets']:,} targets with {figures['fpr_phrases']:,} facts."
+        f"{figures['fpr_descriptions']['hits']:,}. {figures['fpr_targets']:,} targets with "
+        f"{figures['fpr_phrases']:,} facts."
     )
+    if seen:
+        counted = f"{seen['hits']:,} of {seen['n']:,}"
+        summary += f" Texts that the guard's table of ordinary words was made of, which do not count: {counted}."
     return "\n\n".join((summary, *tables))
 
 

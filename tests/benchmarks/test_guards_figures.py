@@ -1,7 +1,6 @@
 """From outcomes to figures: what counts as told, flagged, equal; what is kept; what the tables say of it."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +40,18 @@ def test_text_of_chat_answers_deltas_and_completions_is_found() -> None:
     assert said({"text": "b"}, "message") == "b"
 
 
-def test_rows_beside_do_not_count_in_the_rate() -> None:
+def test_made_up_prompts_and_texts_that_the_guard_was_made_of_do_not_count() -> None:
     read = [Reading(Prompt("Tatoeba", "de", "x"), named=False, described=False)] * 99
     read += [Reading(Prompt("Tatoeba", "fr", "y"), named=False, described=True)]
     read += [Reading(Prompt("common facts, nobody", "de", "z"), named=False, described=True)] * 50
+    read += [Reading(Prompt("Tatoeba", "de", "w", seen=True), named=True, described=False)] * 7
     found = tallied(read)
 
     assert found["fpr"] == 0.01
     assert found["fpr_names"]["hits"] == 0
-    assert found["fpr_with_beside"]["hits"] == 51
-    assert found["fpr_by_source"]["common facts, nobody"]["share"] == 1.0
+    assert found["fpr_seen"]["hits"] == 7
+    assert found["fpr_by_source"].keys() == {"Tatoeba"}
+    assert found["fpr_beside"]["common facts, nobody"]["share"] == 1.0
     assert found["fpr_upper_worst_language"] == 1.0
     assert found["fpr_examples"] == ["Tatoeba, fr: y"]
 
@@ -122,8 +123,9 @@ def test_the_table_says_what_is_missed_and_what_nobody_measured() -> None:
 def test_a_part_that_was_not_measured_leaves_its_table_as_it_was(tmp_path: Path) -> None:
     page = tmp_path / "guards.md"
     page.write_text("# Guards\n\n<!-- recall -->\nkept\n<!-- /recall -->\n", "utf-8")
-    write(json.loads(json.dumps({"measured": {"x": {"seconds": 1.0, "load_before": 0.1, "load_after": 2.0}}})), page)
+    circumstances = {"seconds": 1.0, "load_before": 0.1, "load_after": 2.0, "tree": "abc-dirty"}
+    write({"measured": {"x": circumstances}}, page)
 
     text = page.read_text("utf-8")
     assert "kept" in text
-    assert "| x | 1 | 0.1 / 2.0 |" in text
+    assert "| x | abc-dirty | 1 | 0.1 / 2.0 |" in text
