@@ -1,6 +1,12 @@
 """Names found however they are written; other people, and ordinary text, left alone."""
 
+import base64
 import random
+import sys
+import tracemalloc
+from collections.abc import Callable
+from types import FrameType
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -203,9 +209,123 @@ def test_adding_and_removing_names_equals_compiling_afresh() -> None:
     assert matcher.find("") == NameMatcher({}).find(text) == []
 
 
+def test_changes_equal_compiling_afresh() -> None:
+    rng = random.Random(4)
+    people = {
+        str(i): [f"{rng.choice(['Rabo', 'Tomi', 'Veka'])} {a}{b}in"] for i, (a, b) in enumerate(_syllables(rng, 300))
+    }
+    others = {target: ["Rabo Kelran"] for target in people}
+    text = " and ".join(names[0] for names in people.values())
+    present: dict[str, list[str]] = {}
+    matcher = NameMatcher({})
+    for step in range(40):
+        removed = rng.sample(sorted(present), len(present) // 3)
+        added = {target: people[target] for target in rng.sample(sorted(people), 12)}
+        present = {target: names for target, names in present.items() if target not in removed} | added
+        before = matcher.find(text)
+        changed = matcher.with_changes(added, {target: others[target] for target in added}, removed)
+        assert matcher.find(text) == before
+        matcher = changed.compacted() if step % 7 == 0 else changed
+        assert matcher.find(text) == NameMatcher(present, others).find(text)
+        assert NameMatcher(present, others, previous=matcher).find(text) == matcher.find(text)
+
+
+def test_a_changed_name_replaces_the_old_one() -> None:
+    matcher = NameMatcher({"a": ["Rabo Kelrin"], "b": ["Tomi Velmon"]})
+    for changed in (matcher.with_changes({"a": ["Vokra Simo"]}), NameMatcher({"a": ["Vokra Simo"]}, previous=matcher)):
+        assert changed.find("Rabo Kelrin") == []
+        assert [match.target for match in changed.find("Vokra Simo")] == ["a"]
+
+
 def _syllables(rng: random.Random, count: int) -> list[tuple[str, str]]:
     onsets = ["Br", "D", "F", "G", "K", "L", "M", "P", "S", "T", "V", "Z"]
     return [
         (rng.choice(onsets) + rng.choice("aeiou") + rng.choice("nrlsk"), rng.choice("bdgkmptvz") + rng.choice("aeo"))
         for _ in range(count)
     ]
+
+
+_PEOPLE = {str(i): [f"{a}o {b}{a.lower()}in"] for i, (a, b) in enumerate(_syllables(random.Random(5), 400))}
+_FIRST = _PEOPLE["0"][0]
+_HOSTILE: dict[str, Callable[[int], str]] = {
+    "one letter": lambda n: "a" * n,
+    "single letters": lambda n: "a " * (n // 2),
+    "a name": lambda n: (_FIRST + " ") * (n // 12),
+    "half-names": lambda n: (_FIRST.split()[0] + " ") * (n // 6),
+    "names nearly": lambda n: (_FIRST[:2] + "z" + _FIRST[2:] + " ") * (n // 13),
+    "percent signs": lambda n: "%" * n,
+    "percents of percents": lambda n: "%25" * (n // 3),
+    "base64": lambda n: base64.b64encode(random.Random(6).randbytes(n * 3 // 4)).decode(),
+    "packed names": lambda n: base64.b64encode((_FIRST * (n // 12)).encode()).decode(),
+    "escaped twice": lambda n: quote(quote(" é" * (n // 16))),
+    "open tags": lambda n: "<a" * (n // 2),
+    "accents": lambda n: "a" + "\u0301" * n,
+    "lone surrogates": lambda n: "\ud800" * n,
+    "long ligatures": lambda n: "\ufdfa" * n,
+    "Han": lambda n: "海伦·" * (n // 3),
+    "Cyrillic": lambda n: "Рабо Келрин " * (n // 12),
+}
+
+
+@pytest.mark.parametrize("kind", _HOSTILE)
+def test_the_work_is_linear_in_hostile_text(kind: str) -> None:
+    matcher = NameMatcher(_PEOPLE)
+    matcher.find(_HOSTILE[kind](64))
+    (calls, memory), (more_calls, more_memory) = (_work(matcher, _HOSTILE[kind](size)) for size in (8_000, 32_000))
+    assert more_calls <= 5 * calls + 100
+    assert more_memory <= 5 * memory + 100_000
+
+
+def _work(matcher: NameMatcher, text: str) -> tuple[int, int]:
+    """Function calls, and bytes held at once, for one search."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    tracemalloc.start()
+    matcher.find(text)
+    memory = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    sys.setprofile(count)
+    try:
+        matcher.find(text)
+    finally:
+        sys.setprofile(None)
+    return calls, memory
+
+
+def test_ordinary_text_costs_the_same_work_with_few_names_and_with_many() -> None:
+    text = "The gardener planted a rose tree, and the postman brought a letter from the coast. " * 20
+    few, many = NameMatcher({"a": _PEOPLE["0"]}), NameMatcher(_PEOPLE)
+    for matcher in (few, many):
+        matcher.find(text)
+    assert _work(many, text)[0] <= 1.3 * _work(few, text)[0]
+
+
+_PIECES = [
+    "a",
+    "a ",
+    _FIRST,
+    _FIRST[:3],
+    "%",
+    "%25",
+    "UmFi",
+    "<b>",
+    "\u0301",
+    "\ud800",
+    "海·",
+    "Рабо ",
+    "0",
+    "\\u00",
+    "&#",
+]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(_PIECES), st.integers(1, 400)), max_size=6))
+def test_any_hostile_text_is_survived(pieces: list[tuple[str, int]]) -> None:
+    text = "".join(piece * count for piece, count in pieces)
+    for match in NameMatcher({"a": [_FIRST], "b": ["海·伦"]}).find(text):
+        assert 0 <= match.start < match.end <= len(text)
