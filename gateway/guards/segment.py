@@ -66,7 +66,7 @@ class Reading:
         self.folded = folded
         self.words = words = Words(folded.text, folded.edges)
         self.windows = list(windows_of(words, most_letters)) if most_letters and folded.genuine is None else []
-        self.spoken = spoken(text) if folded.genuine is None else []
+        self.spoken = spoken(text) if folded.genuine is None else None
         hashes = (words.short[2], words.prefixes, *(windows.keys for windows in self.windows))
         self.hashes = np.concatenate(hashes)
         self.bounds = np.cumsum([len(part) for part in hashes])

@@ -10,14 +10,15 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, pairwise
+from itertools import combinations
 from statistics import fmean
 
 import numpy as np
 from anyascii import anyascii
+from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from gateway.guards.letters import Hashes, Joined, Numbers, Table, merged_table
+from gateway.guards.letters import Filter, Hashes, Joined, Numbers, Parts, Table, merged_table
 from gateway.guards.normalise import Kind, codes_of, kinds_of
 
 MOST_WORDS = 4
@@ -28,7 +29,7 @@ _LEAST_CLASSES = 4  # a name with fewer consonants sounds like too many others
 _UNSPACED_NAME = 7  # characters that a word of a name may have where words are not set off by spaces
 _MOST_BETWEEN = 3
 _TRANSCRIBING = frozenset("尔爾斯特克夫福普曼顿頓姆蒂娃诺諾洛莱萊伊奥奧")  # Han that mostly write foreign names
-_KOREAN_PARTICLES = frozenset("은는을를와과의")
+_KOREAN_PARTICLES = np.array([ord(char) for char in "은는을를와과의"], dtype=np.uint32)
 _DOTS = frozenset("·・‧•･＝゠")
 _LETTER_CLASSES = {
     letter: sort
@@ -45,6 +46,7 @@ _CODA_R = re.compile("r+(?![aeiouyr])")
 _NAME_BREAK = re.compile(r"[^\w\u0300-\u036f\u0900-\u0dff'’]+")
 _HEBREW, _ARABIC, _DEVANAGARI = (0x590, 0x600), (0x600, 0x780), (0x900, 0x980)
 _HANGUL, _HIRAGANA, _KANA, _HAN = (0xAC00, 0xD7B0), (0x3040, 0x30A0), (0x3040, 0x3100), (0x3400, 0xA000)
+_CJK = (0x3040, 0xA000)
 _SYLLABIC = (_HAN, _KANA, _HANGUL)
 _GREEK_PAIR = re.compile("ντ|μπ|γκ|τζ|ου|ού", re.IGNORECASE)
 _GREEK_PAIRS = {"ντ": "δ", "μπ": "β", "γκ": "γ", "τζ": "ζ", "ου": "υ", "ού": "υ"}
@@ -158,35 +160,97 @@ class Spoken:
     skeleton: str
 
 
-def spoken(text: str) -> list[Spoken]:
-    """Neighbouring words of another script than Latin. Linear in the text."""
+class SpokenText:
+    """Neighbouring words of another script than Latin in a text, under the hashes of their skeletons."""
+
+    def __init__(self, text: str, codes: NDArray[np.uint32]):
+        self._text = text
+        kinds = kinds_of(codes)
+        letters = codes >= _FIRST_FOREIGN
+        letters &= (kinds != Kind.SEPARATOR) & (kinds != Kind.DIGIT) & (kinds != Kind.BARRIER)
+        katakana = letters & (codes >= 0x30A0) & (codes < 0x3100)
+        change = np.ones(len(codes) + 1, dtype=np.bool_)
+        change[1:-1] = (letters[1:] != letters[:-1]) | (katakana[1:] != katakana[:-1])
+        bounds = np.flatnonzero(change)
+        lettered = letters[bounds[:-1]]
+        self._starts, self._ends = bounds[:-1][lettered], bounds[1:][lettered]
+        self._spans = list(zip(self._starts.tolist(), self._ends.tolist(), strict=True))
+        sounds = _sounds_of([text[start:end] for start, end in self._spans])
+        lengths = np.array([len(sound) for sound in sounds], dtype=np.int64)
+        ends = np.cumsum(lengths + 1) - 1
+        self._first, self._count = self._windows(codes)
+        begin, end = (ends - lengths)[self._first], ends[self._first + self._count - 1]
+        enough = end - begin > _LEAST_CLASSES
+        self._first, self._count = self._first[enough], self._count[enough]
+        self._parts = list(self._partly(codes))
+        whole = Parts("|".join(sounds)).between(begin[enough], end[enough])
+        self.hashes = np.concatenate((whole, _hashes([part.skeleton for part in self._parts])))
+
+    def __getitem__(self, index: int) -> "Spoken":
+        if index >= len(self._first):
+            return self._parts[index - len(self._first)]
+        spans = self._spans[self._first[index] : self._first[index] + self._count[index]]
+        return Spoken(spans[0][0], spans[-1][1], tuple(self._text[start:end] for start, end in spans), "")
+
+    def _windows(self, codes: NDArray[np.uint32]) -> tuple[Numbers, Numbers]:
+        """First words and counts of words that may be a name."""
+        ends, begins = self._ends[:-1], self._starts[1:]
+        last = codes[ends - 1]
+        particle = np.isin(last, _KOREAN_PARTICLES)
+        joined = (begins - ends == 1) & (codes[np.minimum(ends, len(codes) - 1)] == ord(" "))
+        joined &= ~particle & ((last < _CJK[0]) | (last >= _CJK[1]))
+        for at in np.flatnonzero(~joined & (begins > ends) & (begins - ends <= _MOST_BETWEEN) & ~particle).tolist():
+            joined[at] = self._joins(at)
+        self._joined = joined
+        runs = [np.flatnonzero(joined)]
+        for count in range(2, MOST_WORDS):
+            first = runs[-1]
+            first = first[first + count - 1 < len(joined)]
+            runs.append(first[joined[first + count - 1]])
+        first = np.concatenate(runs)
+        counts = np.repeat(np.arange(2, MOST_WORDS + 1), [len(run) for run in runs])
+        plain = ~np.isin(codes[self._ends[first + counts - 1] - 1], _KOREAN_PARTICLES)
+        return first[plain], counts[plain]
+
+    def _joins(self, at: int) -> bool:
+        """Whether space parts a word from the next, or the dot that Chinese and Japanese names have."""
+        end, begin = self._spans[at][1], self._spans[at + 1][0]
+        between = self._text[end:begin].strip()
+        last = self._text[end - 1]
+        if between:
+            following = self._text[begin]
+            return between in _DOTS and _within(last, _HAN, _KANA) and not _within(following, _HIRAGANA)
+        return not _within(last, _HAN, _HIRAGANA)
+
+    def _partly(self, codes: NDArray[np.uint32]) -> "Iterator[Spoken]":
+        """Two words of which only parts may be the name: other words and particles are written on to them."""
+        text = self._text
+        last = codes[self._ends[1:] - 1]
+        hangul = (last >= _HANGUL[0]) & (last < _HANGUL[1])
+        before = codes[self._ends[:-1] - 1]
+        han = (before >= _HAN[0]) & (before < _HAN[1])
+        for at in np.flatnonzero(self._joined & (hangul | han)).tolist():
+            (start, middle), (begin, end) = self._spans[at], self._spans[at + 1]
+            starts, ends = [start], list(range(max(begin + 1, end - 2), end))
+            if han[at]:
+                earliest = max(start, middle - _UNSPACED_NAME)
+                latest = min(end, begin + _UNSPACED_NAME)
+                starts = [cut for cut in range(earliest, middle) if cut == start or text[cut - 1] not in _TRANSCRIBING]
+                ends = [cut for cut in range(begin + 1, latest + 1) if cut == end or text[cut] not in _TRANSCRIBING]
+            heads = _sounds_of([text[cut:middle] for cut in starts])
+            tails = _sounds_of([text[begin:cut] for cut in ends])
+            for cut, head in zip(starts, heads, strict=True):
+                for stop, tail in zip(ends, tails, strict=True):
+                    if len(head) + len(tail) >= _LEAST_CLASSES:
+                        yield Spoken(cut, stop, (text[cut:middle], text[begin:stop]), f"{head}|{tail}")
+
+
+def spoken(text: str) -> SpokenText | None:
+    """What may be a name of another script in a text; None where it has no such letters. Linear in the text."""
     if text.isascii():
-        return []
+        return None
     codes = codes_of(text)
-    if not (codes >= _FIRST_FOREIGN).any():
-        return []
-    kinds = kinds_of(codes)
-    letters = (codes >= _FIRST_FOREIGN) & (kinds != Kind.SEPARATOR) & (kinds != Kind.DIGIT) & (kinds != Kind.BARRIER)
-    katakana = letters & (codes >= 0x30A0) & (codes < 0x3100)
-    change = np.zeros(len(codes) + 1, dtype=np.bool_)
-    change[1:-1] = (letters[1:] != letters[:-1]) | (katakana[1:] != katakana[:-1])
-    change[[0, -1]] = True
-    bounds = np.flatnonzero(change)
-    spans = [(start, end) for start, end in pairwise(bounds.tolist()) if letters[start]]
-    sounds = _sounds_of([text[start:end] for start, end in spans])
-    found: list[Spoken] = []
-    for at, (first, second) in enumerate(pairwise(spans)):
-        if not _joins(text, first, second):
-            continue
-        found += _pairs(text, first, second)
-        for count in range(2, MOST_WORDS + 1):
-            words = spans[at : at + count]
-            if len(words) < count or not _joins(text, *words[-2:]):
-                break
-            if text[words[-1][1] - 1] not in _KOREAN_PARTICLES:
-                skeleton = "|".join(sounds[at : at + count])
-                found.append(Spoken(words[0][0], words[-1][1], tuple(text[a:b] for a, b in words), skeleton))
-    return [each for each in found if len(each.skeleton) > _LEAST_CLASSES]
+    return SpokenText(text, codes) if (codes >= _FIRST_FOREIGN).any() else None
 
 
 def _sounds_of(words: Sequence[str]) -> list[str]:
@@ -198,42 +262,12 @@ def _plain_greek(text: str) -> str:
     return _GREEK_PAIR.sub(lambda pair: _GREEK_PAIRS[pair[0].lower()], text)
 
 
-def _joins(text: str, first: tuple[int, int], second: tuple[int, int]) -> bool:
-    """Whether two words may belong to one name: a space parts them, or the dot that Chinese and Japanese put there."""
-    between = text[first[1] : second[0]]
-    ends, begins = text[first[1] - 1], text[second[0]]
-    if not 0 < len(between) <= _MOST_BETWEEN or _within(ends, _HIRAGANA) or _within(begins, _HIRAGANA):
-        return False
-    if between.strip():
-        return between.strip() in _DOTS and _within(ends, _HAN, _KANA)
-    return not _within(ends, _HAN) and ends not in _KOREAN_PARTICLES
-
-
-def _pairs(text: str, first: tuple[int, int], second: tuple[int, int]) -> Iterator[Spoken]:
-    """Readings of two words of which only parts may be the name: other words and particles are written on to them."""
-    starts, ends = [first[0]], [second[1]]
-    if _within(text[first[1] - 1], _HAN):
-        earliest = max(first[0], first[1] - _UNSPACED_NAME)
-        starts = [at for at in range(earliest, first[1]) if at == first[0] or text[at - 1] not in _TRANSCRIBING]
-    if _within(text[second[0]], _HAN):
-        latest = min(second[1], second[0] + _UNSPACED_NAME)
-        ends = [at for at in range(second[0] + 1, latest + 1) if at == second[1] or text[at] not in _TRANSCRIBING]
-    elif _within(text[second[1] - 1], _HANGUL):
-        ends = list(range(max(second[0] + 1, second[1] - 2), second[1]))
-    if len(starts) + len(ends) == 2 and ends == [second[1]]:
-        return
-    heads = _sounds_of([text[start : first[1]] for start in starts])
-    tails = _sounds_of([text[second[0] : end] for end in ends])
-    for start, head in zip(starts, heads, strict=True):
-        for end, tail in zip(ends, tails, strict=True):
-            yield Spoken(start, end, (text[start : first[1]], text[second[0] : end]), f"{head}|{tail}")
-
-
 class SpokenNames:
     """Names by their skeletons."""
 
     def __init__(self, table: Table):
         self._table = table
+        self._known = Filter(table.keys)
 
     @classmethod
     def compiled(cls, names: Sequence[str]) -> "SpokenNames":
@@ -245,11 +279,12 @@ class SpokenNames:
     def merged(cls, many: "Sequence[SpokenNames]", numbers: Sequence[Numbers]) -> "SpokenNames":
         return cls(merged_table([each._table for each in many], numbers))
 
-    def find(self, words: Sequence[Spoken]) -> Iterator[tuple[Spoken, int]]:
+    def find(self, words: SpokenText | None) -> Iterator[tuple[Spoken, int]]:
         """What may be a name, and the number of that name."""
-        if words and len(self._table.keys):
-            which, numbers = self._table.find(_hashes([each.skeleton for each in words]))
-            for index, number in zip(which.tolist(), numbers.tolist(), strict=True):
+        if words is not None:
+            passed = self._known.passed(words.hashes)
+            which, numbers = self._table.find(words.hashes[passed])
+            for index, number in zip(passed[which].tolist(), numbers.tolist(), strict=True):
                 yield words[index], number
 
 
