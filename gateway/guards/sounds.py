@@ -46,6 +46,7 @@ _CODA_R = re.compile("r+(?![aeiouyr])")
 _NAME_BREAK = re.compile(r"[^\w\u0300-\u036f\u0900-\u0dff'’]+")
 _HEBREW, _ARABIC, _DEVANAGARI = (0x590, 0x600), (0x600, 0x780), (0x900, 0x980)
 _HANGUL, _HIRAGANA, _KANA, _HAN = (0xAC00, 0xD7B0), (0x3040, 0x30A0), (0x3040, 0x3100), (0x3400, 0xA000)
+_CASED = (0x370, 0x590)  # Greek, Cyrillic, Armenian
 _CJK = (0x3040, 0xA000)
 _SYLLABIC = (_HAN, _KANA, _HANGUL)
 _GREEK_PAIR = re.compile("ντ|μπ|γκ|τζ|ου|ού", re.IGNORECASE)
@@ -178,6 +179,11 @@ class SpokenText:
         sounds = _sounds_of([text[start:end] for start, end in self._spans])
         lengths = np.array([len(sound) for sound in sounds], dtype=np.int64)
         ends = np.cumsum(lengths + 1) - 1
+        upper = kinds[self._starts] == Kind.UPPER
+        first_codes = codes[self._starts]
+        cased = (first_codes >= _CASED[0]) & (first_codes < _CASED[1])
+        # Names are written with capitals, but in a text that has none at all.
+        self._named = upper | ~cased if upper.any() else np.ones(len(upper), dtype=np.bool_)
         self._first, self._count = self._windows(codes)
         begin, end = (ends - lengths)[self._first], ends[self._first + self._count - 1]
         enough = end - begin > _LEAST_CLASSES
@@ -196,10 +202,10 @@ class SpokenText:
         """First words and counts of words that may be a name."""
         ends, begins = self._ends[:-1], self._starts[1:]
         last = codes[ends - 1]
-        particle = np.isin(last, _KOREAN_PARTICLES)
+        apart = np.isin(last, _KOREAN_PARTICLES) | ~self._named[:-1] | ~self._named[1:]
         joined = (begins - ends == 1) & (codes[np.minimum(ends, len(codes) - 1)] == ord(" "))
-        joined &= ~particle & ((last < _CJK[0]) | (last >= _CJK[1]))
-        for at in np.flatnonzero(~joined & (begins > ends) & (begins - ends <= _MOST_BETWEEN) & ~particle).tolist():
+        joined &= ~apart & ((last < _CJK[0]) | (last >= _CJK[1]))
+        for at in np.flatnonzero(~joined & (begins > ends) & (begins - ends <= _MOST_BETWEEN) & ~apart).tolist():
             joined[at] = self._joins(at)
         self._joined = joined
         runs = [np.flatnonzero(joined)]
