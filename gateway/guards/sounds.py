@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from statistics import fmean
 
 import numpy as np
 from anyascii import anyascii
@@ -305,14 +304,25 @@ def sounds_like(words: tuple[str, ...], name: str) -> bool:
     named = [word for word in _NAME_BREAK.split(name) if word]
     if is_foreign(name) and _block(name) == _block(words[0]):
         return False
-    orders = ((*named,), (*named[-1:], *named[:-1]), (*named[1:], *named[:1]))
-    return any(len(order) == len(words) and _all_alike(words, order) for order in orders)
+    if len(named) != len(words):
+        return False
+    syllables = _within(words[0][0], *_SYLLABIC)
+    if not syllables and not is_foreign(name):
+        said, meant = "".join(map(_said, words)), _NO_LETTER.sub("", anyascii(name).lower())
+        if any((letter in said) != (letter in meant) for letter in "lr"):
+            return False  # most that share a skeleton differ here, which is quickly seen
+    orders = dict.fromkeys(((*named,), (*named[-1:], *named[:-1]), (*named[1:], *named[:1])))
+    return any(_all_alike(words, order, *(_SYLLABLE_SIMILARITY if syllables else _SIMILARITY)) for order in orders)
 
 
-def _all_alike(words: Sequence[str], name: Sequence[str]) -> bool:
-    similarities = [_similarity(written, word) for written, word in zip(words, name, strict=True)]
-    least, mean = _SYLLABLE_SIMILARITY if _within(words[0][0], *_SYLLABIC) else _SIMILARITY
-    return min(similarities) >= least and fmean(similarities) >= mean
+def _all_alike(words: Sequence[str], name: Sequence[str], least: float, mean: float) -> bool:
+    total = 0.0
+    for written, word in zip(words, name, strict=True):
+        similarity = _similarity(written, word)
+        if similarity < least:
+            return False
+        total += similarity
+    return total >= mean * len(words)
 
 
 def _block(text: str) -> int:
@@ -350,9 +360,14 @@ def _fine(letters: str) -> str:
     return _REPEATED.sub(r"\1", _INNER_H.sub("", _SOFT_C.sub("s", letters).replace("c", "k")))
 
 
+@lru_cache(maxsize=256)
+def _said(word: str) -> str:
+    return "".join(map(_letters, _plain_greek(word)))
+
+
 def _similarity(written: str, word: str) -> float:
     """How near a word of another script comes to a word of a name, 0 to 1."""
-    said = "".join(map(_letters, _plain_greek(written)))
+    said = _said(written)
     if is_foreign(word):
         meant = ["".join(map(_letters, _plain_greek(word)))]
     else:
