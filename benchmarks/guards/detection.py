@@ -3,13 +3,13 @@
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.guards.benign import spread
+from benchmarks.guards.benign import Prompt, spread
 from benchmarks.guards.footprint import measured_apart, ready
 from benchmarks.guards.subjects import invented_targets, rendered
 from gateway.guards.policy import Policy, Target, compile_policy
@@ -35,11 +35,11 @@ def measure(tell: Tell, data: Path, largest: int = SIZES[-1], prompts: int = PRO
     policies = {size: ready(compile_policy(1, dict(islice(targets.items(), size)))) for size in sizes}
     biggest = policies[sizes[-1]]
     tell("prompts", 0.4)
-    texts = [rendered(prompt.text) for prompt in spread(data, WARM_UP + prompts)]
+    mixed = spread(data, WARM_UP + prompts)
     found: dict[str, Any] = {
         **memory,
         "detection_targets": sizes,
-        **_examined(policies, texts),
+        **_examined(policies, mixed),
     }
     tell("100 kB", 0.6)
     found["long_prompt_ms"] = {kind: _long(biggest, text) for kind, text in long_prompts(data).items()}
@@ -56,8 +56,9 @@ def cascade(policy: Policy) -> Callable[[str], object]:
     return lambda text: (policy.examine(text), policy.described(text))
 
 
-def _examined(policies: Mapping[int, Policy], texts: list[str]) -> dict[str, Any]:
+def _examined(policies: Mapping[int, Policy], prompts: Sequence[Prompt]) -> dict[str, Any]:
     """Milliseconds for each prompt by size of the policy; the first prompts only warm up."""
+    texts = [rendered(prompt.text) for prompt in prompts]
     whole: dict[int, list[float]] = {size: [] for size in policies}
     rng = random.Random(0)
     for text in texts:
@@ -70,6 +71,7 @@ def _examined(policies: Mapping[int, Policy], texts: list[str]) -> dict[str, Any
     smallest, largest = min(policies), max(policies)
     ratios = [many / one for many, one in zip(whole[largest], whole[smallest], strict=True)]
     lengths = [len(text) for text in texts[WARM_UP:]]
+    languages = _by_language(prompts[WARM_UP:], whole[smallest], whole[largest])
     return {
         "growth_1e5": statistics.median(whole[largest]) / statistics.median(whole[smallest]),
         "growth_paired": statistics.median(ratios),
@@ -84,10 +86,31 @@ def _examined(policies: Mapping[int, Policy], texts: list[str]) -> dict[str, Any
             size: {"p50": statistics.median(times), "p99": _p99(times), "max": max(times)}
             for size, times in whole.items()
         },
+        "detection_by_language": languages,
+        "growth_worst_language": max(row["growth"] for row in languages.values()),
         "detection_prompts": len(lengths),
         "detection_characters_p50": statistics.median(lengths),
         "detection_characters_p99": _p99([float(length) for length in lengths]),
     }
+
+
+def _by_language(prompts: Sequence[Prompt], few: list[float], many: list[float]) -> dict[str, dict[str, float]]:
+    """Milliseconds with the fewest and the most targets, by the language of the prompt."""
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for prompt, one, other in zip(prompts, few, many, strict=True):
+        groups.setdefault(prompt.language, []).append((one, other))
+    found = {}
+    for language, times in groups.items():
+        small, large = ([pair[at] for pair in times] for at in (0, 1))
+        p50, most = statistics.median(small), statistics.median(large)
+        found[language] = {
+            "n": len(times),
+            "few_p50": p50,
+            "many_p50": most,
+            "growth": most / p50,
+            "many_p99": _p99(large),
+        }
+    return found
 
 
 def _read_ms(read: Callable[[str], object], text: str) -> float:
