@@ -41,7 +41,7 @@ def footprint(count: int) -> dict[str, float]:
 def measured_apart(count: int) -> dict[str, float]:
     """The same in a process of its own: what others have freed would be filled first, and not be seen."""
     command = [sys.executable, "-m", "benchmarks.guards.footprint", str(count)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
 
 
