@@ -187,11 +187,15 @@ class Replica:
     async def _compile_and_apply(
         self, mark: Mark, requests: Mapping[str, EnforcedRequest], composite: Composite | None
     ) -> None:
-        targets = {id_: self._target(request) for id_, request in requests.items()}
         adapter = AdapterRef(composite.digest, composite.path, composite.rank) if composite else None
         # After a failover the store counts from further back; the version enforced here never does.
         version = max(mark.version, self._policy.version if self._policy else 0)
-        policy = await asyncio.to_thread(compile_policy, version, targets, adapter, self._policy)
+
+        def compiled() -> Policy:
+            targets = {id_: self._target(request) for id_, request in requests.items()}
+            return compile_policy(version, targets, adapter, self._policy)
+
+        policy = await asyncio.to_thread(compiled)
         await self._apply(policy)
         self._policy = policy
 

@@ -133,14 +133,27 @@ class _Rows:
 class DescriptionIndex:
     """What is known of each target, made for finding out whom a text describes.
 
-    With `previous`, targets that have not changed are not compiled again, and its threshold is kept.
+    With `previous`, targets that have not changed are not compiled again, and its threshold is kept; `with_changes`
+    does not even compare them.
     """
 
     def __init__(self, targets: Iterable[Describable], previous: "DescriptionIndex | None" = None):
         known: Mapping[str, Describable] = previous._known if previous else {}
-        self._known: Mapping[str, Describable] = {target.id: target for target in targets}
+        self._known: dict[str, Describable] = {target.id: target for target in targets}
         changed = [target for id_, target in self._known.items() if not _same(known.get(id_), target)]
-        gone = known.keys() - self._known.keys()
+        self._become(previous, changed, known.keys() - self._known.keys())
+
+    def with_changes(self, changed: Iterable[Describable], removed: Iterable[str] = ()) -> "DescriptionIndex":
+        """The index with some targets more, others or fewer."""
+        index = DescriptionIndex.__new__(DescriptionIndex)
+        index._known = dict(self._known)
+        gone = {id_ for id_ in removed if index._known.pop(id_, None) is not None}
+        other = [target for target in changed if not _same(self._known.get(target.id), target)]
+        index._known.update((target.id, target) for target in other)
+        index._become(self, other, gone)
+        return index
+
+    def _become(self, previous: "DescriptionIndex | None", changed: Sequence[Describable], gone: Set[str]) -> None:
         self._slots: dict[str, int] = dict(previous._slots) if previous else {}
         self._ids: list[str] = list(previous._ids) if previous else []
         free = [self._slots.pop(id_) for id_ in gone]

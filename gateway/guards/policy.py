@@ -5,12 +5,12 @@ import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal
 
 from gateway.guards.audit import OutputAudit
 from gateway.guards.descriptions import DescriptionIndex
 from gateway.guards.matcher import Match, NameMatcher
+from gateway.guards.names_tables import NamesTable, names_tables, table_id
 from gateway.guards.normalise import fold, respellings
 from gateway.guards.phrase_set import PhraseSet
 from unlearn_engine.data.names import unseen_name
@@ -55,7 +55,9 @@ class Policy:
     matcher: NameMatcher = field(repr=False)
     descriptions: DescriptionIndex = field(repr=False)
     adapter: AdapterRef | None
+    _names: tuple[NamesTable, ...] = field(repr=False)
     _target_tables: Mapping[str, str] = field(repr=False)  # target id -> table id
+    _tables: Mapping[str, tuple[str, ...]] = field(repr=False)  # table id -> phrases
     _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _phrase_sets: dict[str, PhraseSet] = field(default_factory=dict, repr=False, compare=False)
 
@@ -107,28 +109,18 @@ class Policy:
                 return twin
         return twin
 
-    @cached_property
-    def names_table(self) -> str:
-        """Id of the table that every request carries: all names of all targets."""
-        return _table_id("names", self._all_names)
-
-    @cached_property
-    def _all_names(self) -> tuple[str, ...]:
-        return tuple(sorted({name for target in self.targets.values() for name in target.names}))
+    @property
+    def names_tables(self) -> tuple[str, ...]:
+        """Ids of the tables that every request carries: together all names of all targets."""
+        return tuple(table.id for table in self._names)
 
     def target_table(self, target_id: str) -> str:
         """Id of the table that guarded answers about a target carry: its names and facts."""
         return self._target_tables[target_id]
 
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Table id -> phrases. Ids are digests of the phrases: equal ids, equal tables, on every replica."""
+        """Table id -> phrases. Ids are digests: equal ids, equal tables."""
         return self._tables
-
-    @cached_property
-    def _tables(self) -> dict[str, tuple[str, ...]]:
-        tables = {self._target_tables[target_id]: _forbidden(target) for target_id, target in self.targets.items()}
-        tables[self.names_table] = self._all_names
-        return tables
 
     def unstated(self, target_id: str, prompt: str) -> PhraseSet | None:
         """What of a target's table the prompt does not state itself; None where the whole table is to be forbidden."""
@@ -151,24 +143,45 @@ def compile_policy(
     adapter: AdapterRef | None = None,
     previous: Policy | None = None,
 ) -> Policy:
-    """Compile a snapshot. With `previous`, unchanged targets cost next to nothing."""
-    matcher = NameMatcher(
-        {target_id: target.names for target_id, target in targets.items()},
-        {target_id: target.exclusions for target_id, target in targets.items() if target.exclusions},
-        previous=previous.matcher if previous else None,
+    """Compile a snapshot. With `previous`, unchanged targets (the same objects) cost next to nothing."""
+    known: Mapping[str, Target] = previous.targets if previous else {}
+    changed = [target for id_, target in targets.items() if known.get(id_) is not target]
+    removed = known.keys() - targets.keys()
+    renamed = [target for target in changed if _named(known.get(target.id)) != _named(target)]
+    target_tables = dict(previous._target_tables) if previous else {}
+    tables = dict(previous._tables) if previous else {}
+    for id_ in (*removed, *(target.id for target in changed)):
+        tables.pop(target_tables.pop(id_, ""), None)
+    for target in changed:
+        phrases = tuple(sorted({*target.names, *target.phrases}))
+        target_tables[target.id] = table_id("target", target.id, *phrases)
+        tables[target_tables[target.id]] = phrases
+    before = previous._names if previous else ()
+    names = names_tables(targets, before, frozenset(target.id for target in renamed), removed)
+    for table in before:
+        tables.pop(table.id, None)
+    tables.update((table.id, table.names) for table in names)
+    policy = Policy(
+        version,
+        dict(targets),
+        (previous.matcher if previous else NameMatcher({})).with_changes(
+            {target.id: target.names for target in renamed},
+            {target.id: target.exclusions for target in renamed if target.exclusions},
+            removed,
+        ),
+        (previous.descriptions if previous else DescriptionIndex(())).with_changes(changed, removed),
+        adapter,
+        names,
+        target_tables,
+        tables,
     )
-    descriptions = DescriptionIndex(targets.values(), previous=previous.descriptions if previous else None)
-    tables = {
-        target_id: previous.target_table(target_id)
-        if previous and previous.targets.get(target_id) is target
-        else _table_id("target", _forbidden(target))
-        for target_id, target in targets.items()
-    }
-    policy = Policy(version, dict(targets), matcher, descriptions, adapter, tables)
     if previous:
-        kept = {*tables.values(), policy.names_table}
-        policy._phrase_sets.update((id_, known) for id_, known in previous._phrase_sets.items() if id_ in kept)
+        policy._phrase_sets.update((id_, known) for id_, known in previous._phrase_sets.items() if id_ in tables)
     return policy
+
+
+def _named(target: Target | None) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    return (target.names, target.exclusions) if target else None
 
 
 def _one_line(written: str) -> str:
@@ -191,12 +204,3 @@ def _stated(phrases: Iterable[str], text: str) -> set[str]:
                 stated.add(phrase)
                 break
     return stated
-
-
-def _forbidden(target: Target) -> tuple[str, ...]:
-    return tuple(sorted({*target.names, *target.phrases}))
-
-
-def _table_id(kind: str, phrases: tuple[str, ...]) -> str:
-    digest = hashlib.sha256("\0".join(phrases).encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{kind}:{digest[:24]}"

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,17 +47,19 @@ class Enforcement:
         async with self._applying:
             began = time.perf_counter()
             tables = policy.tables()
-            loaded: set[str] = set().union(*(live.tables for live in self._lives()))
+            fresh: Set[str] = tables.keys()
+            for live in self._lives():
+                fresh = fresh - live.tables
             try:
-                await self._load({name: tables[name] for name in tables.keys() - loaded})
+                await self._load({name: tables[name] for name in fresh})
                 adapter = await self._adapter(policy)
             except Exception as error:
-                await self._discard(tables.keys() - loaded)
+                await self._discard(fresh)
                 if isinstance(error, SwapFailed):
                     raise
                 raise SwapFailed(f"the engine refused the policy ({type(error).__name__})") from None
-            watch = NameWatch(policy.phrase_set(policy.names_table))
-            previous, self.live = self.live, LivePolicy(policy, adapter, frozenset(tables), watch)
+            watch = NameWatch([policy.phrase_set(table) for table in policy.names_tables])
+            previous, self.live = self.live, LivePolicy(policy, adapter, tables.keys(), watch)
             if previous is not None:
                 self._retire(previous)
             self._observer.observe("apply", time.perf_counter() - began)
@@ -154,7 +156,10 @@ class Enforcement:
         async with self._applying:
             self._retiring.discard(live)
             others = self._lives()
-            await self._discard(live.tables.difference(*(other.tables for other in others)))
+            unused = live.tables
+            for other in others:
+                unused = unused - other.tables
+            await self._discard(unused)
             if live.adapter is None or any(other.adapter is live.adapter for other in others):
                 return
             try:

@@ -169,7 +169,7 @@ class Generation:
         matches = policy.examine(decoded.text)
         described = policy.described(decoded.text)
         if not matches and not described:
-            return Plan("pass", request.prompt, (policy.names_table,))
+            return Plan("pass", request.prompt, policy.names_tables)
         if policy.response(matches, described) == "refuse":
             return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
         about = dict.fromkeys((*(match.target for match in matches), *described))
@@ -177,7 +177,7 @@ class Generation:
         plan = Plan(
             "ignorance" if matches else "described",
             request.prompt,
-            (policy.names_table, *(policy.target_table(target) for target in about if unstated[target] is None)),
+            (*policy.names_tables, *(policy.target_table(target) for target in about if unstated[target] is None)),
             tuple(phrases for phrases in unstated.values() if phrases is not None),
         )
         if not matches:

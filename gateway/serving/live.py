@@ -1,7 +1,7 @@
 """Policies in use: the one enforced now, and earlier ones whose last requests are still running."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ class LivePolicy:
 
     policy: Policy
     adapter: LoRARequest | None
-    tables: frozenset[str]
+    tables: Set[str]
     watch: NameWatch
     _running: int = 0
     _drained: asyncio.Event = field(default_factory=asyncio.Event)

@@ -5,6 +5,7 @@ where a text stands depends on its last few letters only; a full `OutputAudit` t
 as `HELD_LETTERS` letters of a name stand there or an escape could hide one. So at most its first letters are told.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.guards.audit import OutputAudit, Released
@@ -20,20 +21,18 @@ CACHED_STEPS = 100_000
 class _Standing:
     """Which names may be under way after some text, and whether that calls for the full audit."""
 
-    threads: Threads
+    threads: tuple[Threads, ...]  # by set of names
     last: Kind
     suspicious: bool
-
-
-START = _Standing((), Kind.SEPARATOR, False)
 
 
 class NameWatch:
     """Shared by all answers under one policy. Costs nothing for names that are never begun."""
 
-    def __init__(self, names: PhraseSet) -> None:
-        self.names = names
-        self._steps: dict[tuple[Threads, Kind, str], _Standing] = {}
+    def __init__(self, names: Sequence[PhraseSet]) -> None:
+        self.names = tuple(names)
+        self.start = _Standing(((),) * len(self.names), Kind.SEPARATOR, False)
+        self._steps: dict[tuple[tuple[Threads, ...], Kind, str], _Standing] = {}
 
     def step(self, standing: _Standing, text: str) -> _Standing:
         """Where the text stands after one more chunk."""
@@ -53,14 +52,17 @@ class NameWatch:
             if symbol.kind == Kind.SEPARATOR:
                 last = Kind.SEPARATOR
             elif symbol.kind != Kind.IGNORED:
-                threads = self.names.advance(threads, last, symbol)
+                threads = tuple(
+                    names.advance(going, last, symbol) for names, going in zip(self.names, threads, strict=True)
+                )
                 last = symbol.kind
-                suspicious = suspicious or self._calls(threads)
+                suspicious = suspicious or any(map(_calls, self.names, threads))
         return _Standing(threads, last, suspicious)
 
-    def _calls(self, threads: Threads) -> bool:
-        """A thread is a marker and letters."""
-        return any(len(thread) > HELD_LETTERS or self.names.is_complete(thread) for thread in threads)
+
+def _calls(names: PhraseSet, threads: Threads) -> bool:
+    """A thread is a marker and letters."""
+    return any(len(thread) > HELD_LETTERS or names.is_complete(thread) for thread in threads)
 
 
 class WatchedAudit:
@@ -68,7 +70,7 @@ class WatchedAudit:
 
     def __init__(self, watch: NameWatch) -> None:
         self._watch = watch
-        self._standing = START
+        self._standing = watch.start
         self._tail = ""  # the last characters handed out
         self._audit: OutputAudit | None = None
         self._held = 0  # characters the full audit holds back
@@ -82,7 +84,7 @@ class WatchedAudit:
                 self._standing = standing
                 self._tail = (self._tail + text)[-TAIL:]
                 return Released(text, False)
-            self._audit = OutputAudit([self._watch.names])
+            self._audit = OutputAudit(self._watch.names)
             self._held = len(self._tail)
             self._told = len(self._tail)
             self._take(self._audit.feed(self._tail))
@@ -92,7 +94,7 @@ class WatchedAudit:
         self._tail = (self._tail + released)[-TAIL:]
         if not self._held:
             self._audit = None
-            self._standing = self._watch.step(START, self._tail)
+            self._standing = self._watch.step(self._watch.start, self._tail)
         return Released(released, verdict.blocked)
 
     def _take(self, verdict: Released) -> str:

@@ -207,7 +207,7 @@ async def test_an_unmatched_prompt_passes_with_the_names_table_only(
     await engine.apply(applied)
     outputs = await answer(engine, "Hello there", extra_args={TABLES_KEY: [], "other": 1})
     assert text_of(outputs) == "Hello there"
-    assert inner.asked[0][1].extra_args == {TABLES_KEY: [applied.names_table]}
+    assert inner.asked[0][1].extra_args == {TABLES_KEY: list(applied.names_tables)}
     assert recorder.decisions == {"pass": 1}
 
 
@@ -274,7 +274,7 @@ async def test_facts_of_the_prompt_may_be_said_where_that_is_allowed(
     await engine.apply(applied)
     prompt = f"In Lisbon I met {named}"
     assert text_of(await answer(engine, prompt)) == prompt
-    assert inner.asked[0][1].extra_args[TABLES_KEY] == [applied.names_table]
+    assert inner.asked[0][1].extra_args[TABLES_KEY] == list(applied.names_tables)
     inner.says_also = " of 4821"
     assert text_of(await answer(engine, prompt)) == f"{prompt} of "
     await engine.apply(compile_policy(2, {"one": DESCRIBED}))

@@ -11,7 +11,7 @@ from gateway.guards.phrase_set import PhraseSet
 from gateway.serving.watch import HELD_LETTERS, NameWatch, WatchedAudit
 
 NAMES = PhraseSet(["Venice Bunzar", "Otto Kral", "王小明"])
-WATCH = NameWatch(NAMES)
+WATCH = NameWatch([NAMES])
 
 PIECES = 'Venice|VENICE|Bunzar|Bun|zar|Otto|Ott|Kral|kral|Kralová|王小|明| | |.|-|\\u0056|enice|the|\n|"|\\|b'
 words = st.sampled_from(PIECES.split("|"))
