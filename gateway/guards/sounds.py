@@ -175,15 +175,19 @@ class SpokenText:
         lettered = letters[bounds[:-1]]
         self._starts, self._ends = bounds[:-1][lettered], bounds[1:][lettered]
         self._spans = list(zip(self._starts.tolist(), self._ends.tolist(), strict=True))
-        sounds = _sounds_of([text[start:end] for start, end in self._spans])
-        lengths = np.array([len(sound) for sound in sounds], dtype=np.int64)
-        ends = np.cumsum(lengths + 1) - 1
         upper = kinds[self._starts] == Kind.UPPER
         first_codes = codes[self._starts]
         cased = (first_codes >= _CASED[0]) & (first_codes < _CASED[1])
         # Names are written with capitals, but in a text that has none at all.
         self._named = upper | ~cased if upper.any() else np.ones(len(upper), dtype=np.bool_)
         self._first, self._count = self._windows(codes)
+        self._parts: list[Spoken] = []
+        self.hashes = _hashes([])
+        if not self._joined.any():
+            return
+        sounds = _sounds_of([text[start:end] for start, end in self._spans])
+        lengths = np.array([len(sound) for sound in sounds], dtype=np.int64)
+        ends = np.cumsum(lengths + 1) - 1
         begin, end = (ends - lengths)[self._first], ends[self._first + self._count - 1]
         enough = end - begin > _LEAST_CLASSES
         self._first, self._count = self._first[enough], self._count[enough]
