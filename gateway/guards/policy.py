@@ -145,8 +145,10 @@ def compile_policy(
 ) -> Policy:
     """Compile a snapshot. With `previous`, unchanged targets (the same objects) cost next to nothing."""
     known: Mapping[str, Target] = previous.targets if previous else {}
-    changed = [target for id_, target in targets.items() if known.get(id_) is not target]
-    removed = known.keys() - targets.keys()
+    before = map(known.get, targets)
+    changed = [target for target, old in zip(targets.values(), before, strict=True) if target is not old]
+    added = sum(target.id not in known for target in changed)
+    removed = known.keys() - targets.keys() if len(targets) < len(known) + added else set()
     renamed = [target for target in changed if _named(known.get(target.id)) != _named(target)]
     target_tables = dict(previous._target_tables) if previous else {}
     tables = dict(previous._tables) if previous else {}
@@ -156,9 +158,9 @@ def compile_policy(
         phrases = tuple(sorted({*target.names, *target.phrases}))
         target_tables[target.id] = table_id("target", target.id, *phrases)
         tables[target_tables[target.id]] = phrases
-    before = previous._names if previous else ()
-    names = names_tables(targets, before, frozenset(target.id for target in renamed), removed)
-    for table in before:
+    names_before = previous._names if previous else ()
+    names = names_tables(targets, names_before, frozenset(target.id for target in renamed), removed)
+    for table in names_before:
         tables.pop(table.id, None)
     tables.update((table.id, table.names) for table in names)
     policy = Policy(
