@@ -157,7 +157,8 @@ def _register(policy: Policy) -> dict[str, float]:
         moments.append(time.perf_counter())
         policy.tables()
         moments.append(time.perf_counter())
-        policy.phrase_set(policy.names_table)
+        for table in policy.names_tables:
+            policy.phrase_set(table)
         moments.append(time.perf_counter())
         for part, (start, end) in zip(("compile", "tables", "audit"), pairwise(moments), strict=True):
             taken[part].append((end - start) * 1e3)

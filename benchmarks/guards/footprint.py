@@ -15,7 +15,8 @@ from gateway.guards.policy import Policy, compile_policy
 def ready(policy: Policy) -> Policy:
     """A policy with all that is computed at the first use of it."""
     policy.tables()
-    policy.phrase_set(policy.names_table)
+    for table in policy.names_tables:
+        policy.phrase_set(table)
     policy.examine("?")
     policy.described("?")
     return policy
