@@ -3,6 +3,7 @@
 # mypy: allow-subclassing-any, no-warn-return-any
 # (vLLM is left out of type checking, so its classes are Any)
 
+import asyncio
 import copy
 import logging
 import time
@@ -37,6 +38,8 @@ from gateway.serving.watch import WatchedAudit
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+LONG_PROMPT_TOKENS = 4096  # read in a thread: it takes milliseconds, in which nobody else's tokens would be sent
 
 
 class NoPolicy(GracefulHTTPError):
@@ -119,7 +122,12 @@ class Generation:
         if live is None:
             raise NoPolicy
         with live.held():
-            plan = self._examined(request, live.policy) if mode == "on" else Plan("off", request.prompt)
+            if mode != "on":
+                plan = Plan("off", request.prompt)
+            elif len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
+                plan = self._examined(request, live.policy)
+            else:
+                plan = await asyncio.to_thread(self._examined, request, live.policy)
             self._observer.decision(plan.decision)
             if plan.canned is not None:
                 said = (plan.canned, request.prompt, request.params, request.id, self._tokenizer)

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import threading
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -18,12 +19,14 @@ from vllm.lora.request import LoRARequest
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import BeamSearchParams, RequestOutputKind
 
+from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy, Target, compile_policy
+from gateway.guards.response import refusal
 from gateway.guards.sample import PromptSample
 from gateway.serving import guarded_engine
 from gateway.serving.errors import SwapFailed
 from gateway.serving.fields import guards_mode
-from gateway.serving.generation import GuardFailed, NoPolicy
+from gateway.serving.generation import LONG_PROMPT_TOKENS, GuardFailed, NoPolicy
 from gateway.serving.guarded_engine import GuardedEngine
 from gateway.serving.logits_guard import TABLES_KEY
 from tests.serving.server import Recorder
@@ -322,6 +325,28 @@ async def test_a_running_answer_keeps_the_policy_it_began_with(engine: GuardedEn
     for _ in range(10):
         await asyncio.sleep(0)  # let the old policy's retirement run
     assert inner.loaded.keys() == second.tables().keys()
+
+
+async def test_others_are_served_while_a_long_prompt_is_read(
+    engine: GuardedEngine, inner: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.apply(policy("refuse"))
+    reading, go_on = threading.Event(), threading.Event()
+    examine = Policy.examine
+
+    def slowly(self: Policy, text: str) -> list[Match]:
+        if len(text) >= LONG_PROMPT_TOKENS:
+            reading.set()
+            assert go_on.wait(10)
+        return examine(self, text)
+
+    monkeypatch.setattr(Policy, "examine", slowly)
+    long = asyncio.create_task(answer(engine, f"{NAME}? ".ljust(LONG_PROMPT_TOKENS, ".")))
+    assert await asyncio.to_thread(reading.wait, 10)
+    assert text_of(await answer(engine, "hello")) == "hello"
+    await engine.apply(compile_policy(2, {}))
+    go_on.set()
+    assert text_of(await long) == refusal("en")
 
 
 async def test_a_phrase_that_is_no_text_does_not_keep_the_others_out(engine: GuardedEngine, inner: FakeEngine) -> None:
