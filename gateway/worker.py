@@ -26,6 +26,7 @@ from gateway.settings import Settings
 from unlearn_engine import adapter as adapters
 from unlearn_engine.adapter import Adapter
 from unlearn_engine.data.domain import domain_for
+from unlearn_engine.data.knowledge import Knowledge
 from unlearn_engine.erase import Eraser
 from unlearn_engine.errors import EraseError
 from unlearn_engine.evaluate.verify import Verification
@@ -50,13 +51,18 @@ class ErasureWorker:
         self._eraser = eraser
 
     def run(self, request_id: str) -> None:
-        """Erase the request, or rebuild without it when it is being withdrawn; nothing to do is no error."""
+        """Erase the request, or rebuild without it when it is being withdrawn; nothing to do is no error.
+
+        About a request that is only guarded the model is asked, so that the guard knows what not to let through.
+        """
         try:
             attempt = self._store.begin(request_id)
         except NothingToDo:
             return
         with self._store.holding(attempt):
-            if attempt.state is State.WITHDRAWING:
+            if attempt.state is State.GUARDED:
+                self._elicit(attempt, self._situation()[0][attempt.id])
+            elif attempt.state is State.WITHDRAWING:
                 self._rebuild(attempt)
             else:
                 self._erase(attempt)
@@ -68,12 +74,9 @@ class ErasureWorker:
         """
         subjects, current = self._situation()
         new = subjects[attempt.id]
-        self._store.progress(attempt, "elicit", 0.0)
-        knowledge = self._eraser.knowledge(new)
-        if not knowledge.facts:
+        if not self._elicit(attempt, new).facts:
             self._store.fail(attempt, NOTHING_KNOWN)
             return
-        self._store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases)
         covered = [subjects[id_] for id_ in current.subjects if id_ in subjects and id_ != new.id] if current else []
 
         self._store.progress(attempt, "edit", 0.0)
@@ -93,6 +96,13 @@ class ErasureWorker:
             self._store.fail(attempt, NOT_VERIFIED, asdict(results[new.id]))
             return
         self._publish(attempt, trained, results)
+
+    def _elicit(self, attempt: Attempt, subject: Subject) -> Knowledge:
+        """What the model says about the subject goes into the guard."""
+        self._store.progress(attempt, "elicit", 0.0)
+        knowledge = self._eraser.knowledge(subject)
+        self._store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases)
+        return knowledge
 
     def _rebuild(self, attempt: Attempt) -> None:
         """The composite again, from the base, without the withdrawn request."""

@@ -4,8 +4,9 @@
     python -m benchmarks.guards --parts detection recall --again --markdown
     python -m benchmarks.guards --quick --parts leaks
 
-A part that is in build/guards already is not measured again (delete its file, or say --again). The parts `leaks` and
-`traffic` start the gateway and want all cores for themselves. `--quick` is a small run to try it out, kept apart.
+A part that is in build/guards already is not measured again (delete its file, or say --again). The parts `leaks`,
+`likeness` and `traffic` start the gateway and want all cores for themselves. `--quick` is a small run to try it out,
+kept apart.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging
 
-from benchmarks.guards import detection, false_positives, leaks, matcher, recall, report, traffic
+from benchmarks.guards import detection, false_positives, leaks, likeness, matcher, recall, report, traffic
 from benchmarks.guards.subjects import DATA
 
 BUILD = Path("build/guards")
@@ -39,6 +40,7 @@ def parts(data: Path, *, quick: bool = False) -> Mapping[str, Part]:
             "false_positives": partial(false_positives.measure, data=data, every=20),
             "matcher": partial(matcher.measure, vocabulary=20_000),
             "leaks": partial(leaks.measure, limit=24),
+            "likeness": partial(likeness.measure, pairs=30),
             "traffic": partial(traffic.measure, names=50, rounds=1, first_tokens=20, answers=24),
         }
     return {
@@ -47,6 +49,7 @@ def parts(data: Path, *, quick: bool = False) -> Mapping[str, Part]:
         "false_positives": partial(false_positives.measure, data=data),
         "matcher": matcher.measure,
         "leaks": leaks.measure,
+        "likeness": likeness.measure,
         "traffic": traffic.measure,
     }
 

@@ -31,7 +31,7 @@ Tell = Callable[[str, float], None]
 
 
 def measure(tell: Tell, limit: int = ATTEMPTS) -> dict[str, Any]:
-    """Shares by attack: as `guard_only` leaves the guard, with the facts known to it, without it, and by chance.
+    """Shares by attack under `guard_only`: before and after the worker has asked the model; without guard; by chance.
 
     Chance is the untouched model asked the same under names that nobody has.
     """
@@ -47,23 +47,23 @@ def measure(tell: Tell, limit: int = ATTEMPTS) -> dict[str, Any]:
         tell("strangers, without guard", 0.15)
         detail["chance"] = told(unknown, ask(service, unknown, guards="base"))
         ids = [_forget(service, person, erase="guard_only") for person in people]
-        tell("guard only", 0.3)
-        detail["guard_only"] = told(asked, ask(service, asked))
-        tell("guard only, streaming", 0.45)
-        detail["guard_only_streaming"] = told(asked, ask(service, asked, stream=True))
+        tell("name alone known", 0.3)
+        detail["name_alone"] = told(asked, ask(service, asked))
+        tell("name alone known, streaming", 0.45)
+        detail["name_alone_streaming"] = told(asked, ask(service, asked, stream=True))
         for id_ in ids:
             service.withdraw(id_)
         tell("eliciting what the model knows", 0.6)
-        known = _elicited(people)
+        known = elicited(people)
         for person, knowledge in zip(people, known, strict=True):
-            _record(service, Path(folder), _forget(service, person), knowledge)
-        tell("facts known", 0.65)
-        detail["facts_known"] = told(asked, ask(service, asked))
-        tell("facts known, streaming", 0.85)
-        detail["facts_known_streaming"] = told(asked, ask(service, asked, stream=True))
+            record(service, Path(folder), _forget(service, person, erase="guard_only"), knowledge)
+        tell("guard only", 0.65)
+        detail["guard_only"] = told(asked, ask(service, asked))
+        tell("guard only, streaming", 0.85)
+        detail["guard_only_streaming"] = told(asked, ask(service, asked, stream=True))
     return {
         "leaks": _worst(detail["guard_only"], detail["guard_only_streaming"]),
-        "leaks_facts_known": _worst(detail["facts_known"], detail["facts_known_streaming"]),
+        "leaks_name_alone": _worst(detail["name_alone"], detail["name_alone_streaming"]),
         "leaks_unguarded": {attack: row["share"] for attack, row in detail["unguarded"].items()},
         "leaks_chance": {attack: row["share"] for attack, row in detail["chance"].items()},
         "leaks_detail": detail,
@@ -154,13 +154,13 @@ def _forget(service: Service, person: Person, **fields: Any) -> str:
     return id_
 
 
-def _elicited(people: Sequence[Person]) -> list[Knowledge]:
+def elicited(people: Sequence[Person]) -> list[Knowledge]:
     """What the worker would find out before it changes any weight."""
     model, domain = ServedModel(BASE_PATH), domain_for(BASE_PATH)
     return [elicit(model, domain, [person.name]) for person in people]
 
 
-def _record(service: Service, data_dir: Path, id_: str, knowledge: Knowledge) -> None:
+def record(service: Service, data_dir: Path, id_: str, knowledge: Knowledge) -> None:
     """Do what the worker does first with a request, and nothing after it; return when the guard knows the facts."""
     store = WorkerStore.from_url(f"unix://{data_dir.resolve() / 'redis' / 'redis.sock'}")
     try:

@@ -63,7 +63,7 @@ class WorkerStore:
         return parse_changes(self._run("changes", NOWHERE.version, NOWHERE.chain), self._sealer)
 
     def begin(self, id_: str) -> Attempt:
-        """Takes a request for erasure or rebuild; it stays taken for a lease, see `holding`.
+        """Takes a request for erasure, rebuild, or (where it stays guarded) questions; for a lease, see `holding`.
 
         Raises:
             NothingToDo: it is done, withdrawn, not guarded yet, out of attempts, or another worker is at it.

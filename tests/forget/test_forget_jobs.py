@@ -55,7 +55,7 @@ async def test_only_ids_travel(desk: Desk, jobs: Jobs, redis_url: str) -> None:
 
 async def test_reconcile_finds_what_has_no_job(desk: Desk, jobs: Jobs) -> None:
     guarded = await desk.guarded("Ivo Marlin")
-    await desk.guarded("Ada Quist", erase="guard_only")
+    await desk.guarded("Ada Quist", kind="topic")
     assert jobs.reconcile() == 1 and jobs.reconcile() == 0
     work_off(jobs)
     assert ran == [("erase", guarded)]

@@ -147,14 +147,48 @@ async def test_a_replica_of_another_log_guards_nothing(desk: Desk) -> None:
 
 
 async def test_other_kinds_stay_guarded_and_say_why(desk: Desk) -> None:
-    for fields in ({"kind": "topic"}, {"erase": "guard_only"}):
-        id_ = await desk.guarded(**fields)
-        request = await desk.store.get(id_)
-        assert "guard only" in request.state_reason
-        assert request.erasure.method == "guard_only"
-        with pytest.raises(NothingToDo):
-            desk.worker.begin(id_)
+    id_ = await desk.guarded(kind="topic")
+    request = await desk.store.get(id_)
+    assert "guard only" in request.state_reason
+    assert request.erasure.method == "guard_only"
+    with pytest.raises(NothingToDo):
+        desk.worker.begin(id_)
     assert desk.worker.waiting() == []
+
+
+async def test_a_person_who_is_only_guarded_is_asked_about_once(desk: Desk) -> None:
+    id_ = await desk.guarded(erase="guard_only")
+    assert desk.worker.waiting() == [(id_, State.GUARDED)]
+    attempt = desk.worker.begin(id_)
+    assert attempt.state is State.GUARDED and desk.worker.waiting() == []
+    with pytest.raises(IllegalTransition):
+        desk.worker.publish_composite(attempt, composite(id_, verified=[id_]))
+    with pytest.raises(IllegalTransition):
+        desk.worker.verifying(attempt)
+    before = (await desk.store.changes(NOWHERE)).mark
+    desk.worker.record_knowledge(attempt, ["Lisbon"], ["Ivy"])
+    (learnt,) = (await desk.store.changes(before)).enforced
+    assert learnt.phrases == ("Lisbon",) and "Ivy" in learnt.names
+    request = await desk.store.get(id_)
+    assert (request.state, request.erasure.method, request.erasure.stage) == (State.GUARDED, "guard_only", None)
+    assert desk.worker.waiting() == []
+    with pytest.raises(NothingToDo):
+        desk.worker.begin(id_)
+
+
+async def test_asking_about_a_guarded_person_is_given_up_in_the_end(desk: Desk) -> None:
+    id_ = await desk.guarded(erase="guard_only")
+    for _ in range(MAX_ATTEMPTS):
+        attempt = desk.worker.begin(id_)
+        with pytest.raises(SystemExit), desk.worker.holding(attempt):
+            raise SystemExit
+    with pytest.raises(NothingToDo):
+        desk.worker.begin(id_)
+    assert desk.worker.waiting() == []
+    assert await desk.state(id_) is State.GUARDED
+    await desk.store.withdraw(id_)
+    await desk.acknowledge()
+    assert await desk.state(id_) is State.WITHDRAWN
 
 
 async def test_withdraw_drops_the_guard_at_once_and_ends_on_acknowledgement(desk: Desk) -> None:

@@ -66,6 +66,9 @@ class Walk:
         if not self.attempts:
             return
         attempt, loaded = self.attempts.pop(self.rng.randrange(len(self.attempts)))
+        if attempt.state is State.GUARDED:
+            self.worker.record_knowledge(attempt, ["a fact"], [])
+            return
         snapshot = self.worker.snapshot()
         enforced = {request.id for request in snapshot.enforced}
         together = frozenset(loaded & enforced)

@@ -1,5 +1,5 @@
--- A worker takes a request: guarded becomes erasing, a dead worker's attempt is taken over, a withdrawal keeps its
--- state.
+-- A worker takes a request: guarded becomes erasing, a dead worker's attempt is taken over; a withdrawal keeps its state,
+-- and so does what is only guarded, about which it finds out more.
 -- ARGV: id, token of the attempt, lease in ms, most attempts
 -- Returns: ok, state, number of the attempt; or idle (nothing to do, or somebody is at it); or exhausted
 local id, token = ARGV[1], ARGV[2]
@@ -13,7 +13,13 @@ end
 if redis.call('SISMEMBER', key('work'), id) == 0 or tonumber(get(id, 'lease') or '0') > now then
   return {'idle', state}
 end
-if state ~= 'withdrawing' then
+local attempts = tonumber(get(id, 'attempt'))
+if state == 'guarded' and not erases(id) then
+  if attempts >= tonumber(ARGV[4]) then
+    redis.call('SREM', key('work'), id)
+    return {'exhausted', state}
+  end
+elseif state ~= 'withdrawing' then
   -- Nothing is built on top of an adapter that still has a withdrawn request in it: its rebuild comes first.
   local composite = current_composite()
   for _, other in ipairs((split(composite and composite.requests))) do
@@ -21,7 +27,7 @@ if state ~= 'withdrawing' then
       return {'idle', state}
     end
   end
-  if tonumber(get(id, 'attempt')) >= tonumber(ARGV[4]) and move(id, 'failed', 'attempts_exhausted') then
+  if attempts >= tonumber(ARGV[4]) and move(id, 'failed', 'attempts_exhausted') then
     end_attempt(id)
     return {'exhausted', 'failed'}
   end

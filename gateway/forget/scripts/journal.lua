@@ -95,15 +95,23 @@ local function announce(id, ...)
   redis.call('XADD', key('events', id), 'MAXLEN', '~', EVENTS_LENGTH, '*', 'at', now, ...)
 end
 
--- Sets of ids that follow from the state alone.
+-- Whether a worker is to change the weights, or only to find out what a guard without an erasure should know.
+local function erases(id)
+  return get(id, 'erase') == 'auto'
+end
+
+local function lacks_knowledge(id)
+  return get(id, 'kind') == 'person' and not get(id, 'knowledge')
+end
+
+-- Sets of ids that follow from the record alone.
 local function index(id, target)
   if target == 'withdrawing' or target == 'withdrawn' then
     redis.call('SREM', key('enforced'), id)
   else
     redis.call('SADD', key('enforced'), id)
   end
-  local erases = get(id, 'erase') == 'auto'
-  if target == 'erasing' or (target == 'guarded' and erases) then
+  if target == 'erasing' or (target == 'guarded' and (erases(id) or lacks_knowledge(id))) then
     redis.call('SADD', key('work'), id)
   elseif target ~= 'verifying' then
     redis.call('SREM', key('work'), id)

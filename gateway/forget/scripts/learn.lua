@@ -1,9 +1,13 @@
--- What the worker found out about a subject becomes part of the guard.
+-- What the worker found out about a subject becomes part of the guard; where nothing is erased its work ends there.
 -- ARGV: id, token, sealed knowledge
 local id = ARGV[1]
 if not holds(id, ARGV[2]) or not is_enforced(id) then
   return {'stale'}
 end
 redis.call('HSET', record(id), 'knowledge', ARGV[3])
+if not erases(id) then
+  end_attempt(id)
+  redis.call('SREM', key('work'), id)
+end
 touch(id)
 return {'ok', advance_policy(id, 'knowledge')}

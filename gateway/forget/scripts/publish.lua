@@ -6,6 +6,9 @@ local id, token, digest, stage = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
 if not holds(id, token) then
   return {'stale'}
 end
+if get(id, 'state') == 'guarded' then
+  return {'illegal', 'guarded'} -- it is only being asked about
+end
 
 -- What an erasure builds on may have lost a request since it began, though its weights have not.
 if get(id, 'state') ~= 'withdrawing' and get(id, 'removals') ~= removals() then
