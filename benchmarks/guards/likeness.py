@@ -1,6 +1,6 @@
-"""Can one tell from an answer whose name is on the list? Guarded people beside names that nobody has, by area under ROC.
+"""Can an answer tell whose name is on the list? Guarded people beside names that nobody has, by the area under ROC.
 
-.5 is guessing, 1 certainty. Only where names differ can an onlooker compare, so the same questions are asked under both.
+.5 is guessing, 1 certainty. The same questions are asked under both names.
 """
 
 import math
