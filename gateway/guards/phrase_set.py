@@ -9,11 +9,12 @@ word, where an edge must be, so that forbidding "Li Na" leaves "Lina" alone. Oth
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from gateway.guards.normalise import BARRIER, EDGE, SYMBOLS, Kind, Symbol, fold, respellings
+from gateway.guards.normalise import BARRIER, EDGE, SYMBOLS, Symbol, fold, respellings
 
 FREE_LETTERS = 7
 ANCHORED, FREE = "\x01", "\x02"
 GAP = " "
+_OPENING = 5  # a marker and four letters: few threads that lead nowhere get further
 _EDGE: list[list[bool]] = EDGE.tolist()
 
 Threads = tuple[str, ...]
@@ -36,7 +37,8 @@ class PhraseSet:
                 marked.add(FREE + letters if free else ANCHORED + spaced)
         self.patterns: list[str] = sorted(marked)
         self._complete = frozenset(marked)
-        self._beginnings = frozenset(pattern[:2] for pattern in marked)
+        self._openings = frozenset(pattern[:length] for length in range(2, _OPENING + 1) for pattern in marked)
+        self._has_gaps = any(GAP in pattern for pattern in marked)
         self.letters = frozenset(folded.text) - {BARRIER}
 
     def __bool__(self) -> bool:
@@ -46,30 +48,53 @@ class PhraseSet:
         return thread in self._complete
 
     def is_alive(self, thread: str) -> bool:
+        if thread[:_OPENING] not in self._openings:
+            return False
+        if len(thread) <= _OPENING:
+            return True
         at = bisect_left(self.patterns, thread)
         return at < len(self.patterns) and self.patterns[at].startswith(thread)
 
     def continuations(self, thread: str) -> list[str]:
         """The letters and gaps that would complete a phrase after this thread, one entry per longer phrase."""
-        first = bisect_left(self.patterns, thread)
-        last = bisect_left(self.patterns, thread + "\U0010ffff")
-        return [pattern[len(thread) :] for pattern in self.patterns[first:last] if len(pattern) > len(thread)]
+        patterns, read = self.patterns, len(thread)
+        first = last = bisect_left(patterns, thread)
+        while last < len(patterns) and patterns[last].startswith(thread):
+            last += 1
+        return [pattern[read:] for pattern in patterns[first:last] if len(pattern) > read]
 
     def beginnings(self, letter: str, *, edge: bool) -> Threads:
         """Threads that begin with a letter."""
         fresh = (FREE + letter, ANCHORED + letter) if edge else (FREE + letter,)
-        return tuple(thread for thread in fresh if thread in self._beginnings)
+        return tuple(thread for thread in fresh if self.is_alive(thread))
 
-    def advance(self, threads: Threads, last: Kind, symbol: Symbol) -> Threads:
+    def begun(self, letters: str, edges: bytes) -> Threads:
+        """Threads that begin with any of the letters and last to the end; `edges[i]`: a word may begin at letter i."""
+        found: list[str] = []
+        for start, edge in enumerate(edges):
+            rest = letters[start:]
+            if self.is_alive(FREE + rest):
+                found.append(FREE + rest)
+            if edge:
+                found += self.follow(ANCHORED, rest, edges[start:])
+        return tuple(found)
+
+    def follow(self, thread: str, letters: str, edges: bytes) -> Threads:
+        """What a thread becomes with some more letters; `edges` as in `begun`."""
+        if not (self._has_gaps and any(edges)):
+            longer = thread + letters
+            return (longer,) if self.is_alive(longer) else ()
+        ways: Threads = (thread,)
+        for letter, edge in zip(letters, edges, strict=True):
+            ways = tuple(longer for way in ways for longer in self.extend(way, letter, edge=bool(edge)))
+        return ways
+
+    def advance(self, threads: Threads, last: int, symbol: Symbol) -> Threads:
         """The threads under way after one more symbol (neither separator nor ignored)."""
-        first, edge = symbol.letters[0], is_edge(last, symbol.kind)
-        going = (
-            *(t for thread in threads for t in self.extend(thread, first, edge=edge)),
-            *self.beginnings(first, edge=edge),
-        )
-        for letter in symbol.letters[1:]:
-            going = tuple(t for thread in (*going, FREE) for t in self.extend(thread, letter, edge=False))
-        return going
+        letters = symbol.letters
+        edges = bytes((is_edge(last, symbol.kind),)) + bytes(len(letters) - 1)
+        going = (way for thread in threads for way in self.follow(thread, letters, edges))
+        return (*going, *self.begun(letters, edges))
 
     def extend(self, thread: str, letter: str, *, edge: bool) -> Threads:
         """What a thread becomes with one more letter: nothing, or one or two threads."""
@@ -82,5 +107,5 @@ def _with_gaps(phrase: str) -> str:
     return GAP.join(word for word in words if word)
 
 
-def is_edge(before: Kind, after: Kind) -> bool:
+def is_edge(before: int, after: int) -> bool:
     return _EDGE[before][after]

@@ -2,6 +2,7 @@
 
 from codecs import utf_8_decode
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import pytest
@@ -147,6 +148,78 @@ def test_characters_cut_by_tokens(vocabulary: list[bytes | None], forbidden: lis
     table = PhraseTable(VocabularyIndex(vocabulary), ["dog"])
     assert brute_force(vocabulary, [0], ["dog"]) == forbidden
     assert table.banned(_after(table, [0])).tolist() == forbidden
+
+
+_WORDS = [
+    "dog",
+    "li na",
+    "do g",
+    "a dog",
+    "d 狗",
+    "4821",
+    "4x",
+    "ss",
+    "里斯本",
+    "ö da",
+    "longviola",
+    "ﬀ d",
+    "라ㅏ",
+    "ｄｏ 4",
+]
+_CHARACTERS = "doga ls-—é狗里ｄ４8ßﬀ\u0301\u200b라ㅏั𝐑🙂DG"
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_state_of_random_vocabularies_bans_what_brute_force_does(data: st.DataObject) -> None:
+    random = data.draw(st.randoms(use_true_random=True))
+
+    def token() -> bytes:
+        whole = (random.choice(_WORDS) if random.random() < 0.4 else "".join(random.choices(_CHARACTERS, k=4))).encode()
+        return whole[random.choice((0, 0, 1, 2)) : random.choice((None, -1, -2, 1))]
+
+    pieces = (bytes([byte]) for byte in set("".join(_WORDS).encode()))
+    vocabulary: list[bytes | None] = [None, *(token() for _ in range(random.randint(1, 25))), *pieces]
+    phrases = data.draw(st.lists(st.sampled_from(_WORDS) | st.text(_CHARACTERS, max_size=6), min_size=1, max_size=5))
+    table = PhraseTable(VocabularyIndex(vocabulary), phrases)
+    for _ in range(4):
+        history: list[int] = []
+        state = table.START
+        for _ in range(6):
+            token_id = random.randrange(len(vocabulary))
+            history.append(token_id)
+            state = table.step(state, token_id)
+            expected = brute_force(vocabulary, history, [phrase for phrase in phrases if fold(phrase).text])
+            assert table.banned(state).tolist() == expected
+
+
+def test_a_digit_completed_by_a_token_is_no_edge() -> None:
+    vocabulary: list[bytes | None] = [b"\xef\xbc", b"\x94821", b"821"]
+    table = PhraseTable(VocabularyIndex(vocabulary), ["4x", "821"])
+    assert table.banned(_after(table, [0])).tolist() == [2]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_banned_of_some_tokens_does_not_depend_on_others(bpe: Bpe, seed: int) -> None:
+    random = Random(seed)
+    own = bpe.token_bytes
+    others = ["".join(random.choices("bdklmnrstaeiou é里", k=6)).encode() for _ in range(9_000)]
+    many = ["".join(random.choices("bdklmnrstaeiou ", k=random.randint(3, 9))) for _ in range(400)]
+    phrases = [*FORBIDDEN, *many]
+    few_tokens = PhraseTable(VocabularyIndex(own), phrases)
+    many_tokens = PhraseTable(VocabularyIndex([*own, *others]), phrases)
+    states = few_tokens.START, many_tokens.START
+    for token_id in random.choices(range(len(own)), k=30) + bpe.encode("Li Na, Rabo Kelrin"):
+        banned = many_tokens.banned(states[1])
+        assert banned[banned < len(own)].tolist() == few_tokens.banned(states[0]).tolist()
+        states = few_tokens.step(states[0], token_id), many_tokens.step(states[1], token_id)
+
+
+def test_states_in_which_nothing_is_added_share_one_array(bpe: Bpe, index: VocabularyIndex) -> None:
+    table = PhraseTable(index, ["Rabo Kelrin", "dog", "Schildkröte"])
+    first, other = (_after(table, bpe.encode(text)) for text in ("in", "on"))
+    assert table.banned(first) is table.banned(other)
+    assert len(table.banned(first))
 
 
 def is_stopped(bpe: Bpe, table: PhraseTable, text: str) -> bool:
