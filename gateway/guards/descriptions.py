@@ -18,6 +18,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 from gateway.guards.normalise import BARRIER
+from gateway.guards.scattered import ScatteredNames
 from gateway.guards.words import RARE_BITS, surprisal, words
 
 WINDOW_WORDS = 40
@@ -154,6 +155,12 @@ class DescriptionIndex:
         return index
 
     def _become(self, previous: "DescriptionIndex | None", changed: Sequence[Describable], gone: Set[str]) -> None:
+        known = previous._known if previous else {}
+        scattered = previous._scattered if previous else ScatteredNames()
+        self._scattered: ScatteredNames = scattered.with_changes(
+            {target.id: target.names for target in changed},
+            {id_: known[id_].names for id_ in (*gone, *(target.id for target in changed)) if id_ in known},
+        )
         self._slots: dict[str, int] = dict(previous._slots) if previous else {}
         self._ids: list[str] = list(previous._ids) if previous else []
         free = [self._slots.pop(id_) for id_ in gone]
@@ -197,16 +204,23 @@ class DescriptionIndex:
         return len(self) >= 2 * self._calibration[1]
 
     def find(self, text: str) -> list[Described]:
-        """The targets that a text describes, best first, `MOST_DESCRIBED` at most. Linear in the text."""
-        threshold = self.threshold
-        return [found for found in self.scores(text, threshold) if found.score >= threshold][:MOST_DESCRIBED]
+        """The targets that a text describes, best first, `MOST_DESCRIBED` at most, and those whose names it scatters.
+
+        Linear in the text.
+        """
+        threshold, stems = self.threshold, words(text)
+        found = [one for one in self._scores(stems, threshold) if one.score >= threshold][:MOST_DESCRIBED]
+        others = self._scattered.find(stems) - {one.target for one in found}
+        return found + [Described(threshold, target) for target in sorted(others)]
 
     def scores(self, text: str, least: float = 0.0) -> list[Described]:
         """The targets of which a stretch of text states two salient facts or more, best first.
 
         Those that cannot reach `least` may be left out.
         """
-        stems = words(text)
+        return self._scores(words(text), least)
+
+    def _scores(self, stems: list[str], least: float) -> list[Described]:
         windows = max(1.0, len(stems) / WINDOW_WORDS)
         handicap = min(_MOST_LENGTH_BITS, _BITS_PER_DOUBLING * math.log2(windows))
         found = []

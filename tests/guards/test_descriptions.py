@@ -1,6 +1,6 @@
 """Targets that a text describes without naming them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -80,8 +80,30 @@ def test_rare_words_of_a_description_are_facts_and_ordinary_ones_are_not() -> No
 
 
 def test_names_are_not_facts() -> None:
-    assert found("Wappo Kelrin, Rabo Wappo") == []
+    assert found("Wappo Kelrin, Tess Wappo") == []
     assert found("Anna from Berg, Anna Berg the plumber") == []
+
+
+def test_the_words_of_a_name_may_stand_apart() -> None:
+    assert found("The first name is Rabo. The family name is Kelrin. Where was this person born?") == ["rabo"]
+    assert found("Kelrin. I mean the one called Rabo.") == ["rabo"]
+    assert found("Rabo and Tess Kelrin") == ["rabo"]
+    assert found("Where was Rabo Dolnik born?") == found("Where was Tess Kelrin born?") == []
+    assert found("Rabo. " + "and so on " * 60 + "Kelrin.") == []
+    common = DescriptionIndex([Known("john", ("John Green",))])
+    assert found("John has a green car.", common) == []
+
+
+def test_scattered_names_follow_what_comes_and_goes() -> None:
+    text = "The first name is Rabo. The family name is Kelrin."
+    renamed = BOTH.with_changes([replace(RABO, names=("Rabo Dolnik",))])
+    assert found(text, renamed) == []
+    assert found("Dolnik, first name Rabo", renamed) == ["rabo"]
+    assert found(text, BOTH.with_changes([], ["rabo"])) == []
+    assert found(text, renamed.with_changes([RABO])) == ["rabo"]
+    double = BOTH.with_changes([replace(RABO, id="again")])
+    assert found(text, double) == ["again", "rabo"]
+    assert found(text, double.with_changes([], ["again"])) == ["rabo"]
 
 
 def test_a_fact_that_all_share_tells_little() -> None:
