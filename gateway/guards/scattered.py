@@ -1,4 +1,7 @@
-"""Names whose words stand apart: the first name in one turn, the family name in the next."""
+"""Names whose words stand apart: the first name in one turn, the family name in the next.
+
+A name written as one is left to the matcher, which knows what it is part of.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -54,9 +57,15 @@ def _stands(name: _Name, places: Mapping[str, Sequence[int]]) -> bool:
     """Whether all words of a name are near one place of the first."""
     if not all(word in places for word in name.words):
         return False
-    around, *others = (np.array(places[word]) for word in name.words)
+    standing = [np.array(places[word]) for word in name.words]
+    whole = standing[0]
+    for offset, at in enumerate(standing):
+        whole = whole[np.isin(whole + offset, at)]
+    around, *others = (at[~np.isin(at, whole + offset)] for offset, at in enumerate(standing))
     near = np.ones(len(around), dtype=np.bool_)
     for at in others:
+        if not len(at):
+            return False
         first = np.searchsorted(at, around - NEAR_WORDS)
         near &= (first < len(at)) & (at.take(first, mode="clip") <= around + NEAR_WORDS)
     return bool(near.any())

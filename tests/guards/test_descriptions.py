@@ -88,6 +88,8 @@ def test_the_words_of_a_name_may_stand_apart() -> None:
     assert found("The first name is Rabo. The family name is Kelrin. Where was this person born?") == ["rabo"]
     assert found("Kelrin. I mean the one called Rabo.") == ["rabo"]
     assert found("Rabo and Tess Kelrin") == ["rabo"]
+    assert found("Rabo Kelrin Street") == found("Rabo Kelrin, Rabo Kelrin, Rabo") == []
+    assert found("Rabo Kelrin Street, Rabo and Kelrin") == ["rabo"]
     assert found("Where was Rabo Dolnik born?") == found("Where was Tess Kelrin born?") == []
     assert found("Rabo. " + "and so on " * 60 + "Kelrin.") == []
     common = DescriptionIndex([Known("john", ("John Green",))])
