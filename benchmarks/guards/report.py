@@ -312,7 +312,7 @@ def _leaks_plot(figures: Figures, file: Path) -> None:
         axes.barh(places, [figures[key][attack] for attack in attacks], height=0.25, label=label)
     axes.set_yticks(range(len(attacks)), attacks)
     axes.axvline(MOST_LEAKS, color="tab:red", linewidth=0.8)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="center right")
     figure.savefig(file)
 
 
