@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plots import empty_axes
 from unlearn_engine.demo.measure import write_table
 
 Row = Mapping[str, Any]
@@ -132,7 +133,7 @@ def _name(row: Row) -> str:
 
 def _frontier(rows: Sequence[Row], file: Path) -> None:
     """What the weights hold of those forgotten, in the worst column, against what is left of everything else."""
-    figure, axes = _axes(
+    figure, axes = empty_axes(
         "retain and general, worst column, against before",
         "worst of recall, lens, relearning (x: without)",
     )
@@ -149,7 +150,7 @@ def _frontier(rows: Sequence[Row], file: Path) -> None:
 
 def _relearning(rows: Sequence[Row], file: Path) -> None:
     """Recall of the facts that were not taught again, by step of fine-tuning on the others."""
-    figure, axes = _axes("steps of fine-tuning on a fifth of the facts", "recall of the others")
+    figure, axes = empty_axes("steps of fine-tuning on a fifth of the facts", "recall of the others")
     others = "the other methods"
     for row in rows:
         if "relearn_curve" not in row or row["selector"] or row["method"] in ("base", "gold", "prompt"):
@@ -171,7 +172,7 @@ def _relearning(rows: Sequence[Row], file: Path) -> None:
 
 def _sequence(steps: Sequence[Row], file: Path) -> None:
     """The gauges of the sequence by number of people."""
-    figure, axes = _axes("people, one after the other", "share")
+    figure, axes = empty_axes("people, one after the other", "share")
     people = [step["people"] for step in steps]
     for key, label in (
         ("worst_earlier", "recall, worst earlier person"),
@@ -181,15 +182,3 @@ def _sequence(steps: Sequence[Row], file: Path) -> None:
         axes.plot(people, [step[key] for step in steps], label=label)
     axes.legend(fontsize=7)
     figure.savefig(file)
-
-
-def _axes(x: str, y: str) -> tuple[Any, Any]:
-    """An empty figure; matplotlib is imported here because only plots need it."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), dpi=120, layout="tight")
-    axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(alpha=0.3)
-    return figure, axes

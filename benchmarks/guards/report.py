@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.plots import empty_axes
 from unlearn_engine.demo.measure import write_table
 
 Figures = Mapping[str, Any]
@@ -277,7 +278,7 @@ def traffic_table(figures: Figures) -> str:
 
 
 def _detection_plot(figures: Figures, file: Path) -> None:
-    figure, axes = _axes("targets", "ms")
+    figure, axes = empty_axes("targets", "ms")
     sizes = [int(size) for size in figures["detection"]]
     for key in ("p50", "p99"):
         axes.plot(sizes, [row[key] for row in figures["detection"].values()], "o-", label=f"a prompt read, {key}")
@@ -292,7 +293,7 @@ def _detection_plot(figures: Figures, file: Path) -> None:
 
 
 def _recall_plot(figures: Figures, file: Path) -> None:
-    figure, axes = _axes("recall, with the 95 % lower bound (red: must reach)", "")
+    figure, axes = empty_axes("recall, with the 95 % lower bound (red: must reach)", "")
     found = figures["recall_detail"]
     kinds = [*found][::-1]
     shares = [found[kind]["share"] for kind in kinds]
@@ -304,7 +305,7 @@ def _recall_plot(figures: Figures, file: Path) -> None:
 
 
 def _leaks_plot(figures: Figures, file: Path) -> None:
-    figure, axes = _axes("share of facts told (red: at most)", "")
+    figure, axes = empty_axes("share of facts told (red: at most)", "")
     attacks = [*figures["leaks"]][::-1]
     bars = ("leaks_unguarded", "without guard"), ("leaks", "guard only"), ("leaks_name_alone", "name alone")
     for offset, (key, label) in enumerate(bars):
@@ -352,15 +353,3 @@ def _percent(share: float) -> str:
 
 def _ms(value: float) -> str:
     return f"{value:.3f}" if value < 1 else f"{value:.1f}"
-
-
-def _axes(x: str, y: str) -> tuple[Any, Any]:
-    """An empty figure; matplotlib is imported here because only plots need it."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), dpi=120, layout="tight")
-    axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(alpha=0.3)
-    return figure, axes

@@ -282,14 +282,14 @@ def calibrated(index: DescriptionIndex, benign_texts: Iterable[str], alpha: floa
 
     Split conformal on the maximum over all targets: the threshold lies above the ceil((n + 1)(1 - alpha))-th smallest
     of the n highest scores, so the bound holds for texts like the given ones while the targets stay what they are;
-    more targets raise it by `DEFAULT_SLOPE` for each doubling: calibrate anew then. Raises ValueError with fewer than
+    more targets raise it by a bit for each doubling: calibrate anew then. Raises ValueError with fewer than
     1 / alpha - 1 texts.
     """
     highest = sorted(max((found.score for found in index.scores(text)), default=0.0) for text in benign_texts)
     rank = math.ceil((len(highest) + 1) * (1 - alpha))
     if not 0 < rank <= len(highest):
         raise ValueError(f"{len(highest)} texts are too few for a rate of {alpha:g}")
-    result = DescriptionIndex(index._known.values(), previous=index)
+    result = index.with_changes(())
     result._calibration = (math.nextafter(highest[rank - 1], math.inf), len(index))
     return result
 

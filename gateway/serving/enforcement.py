@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,9 +47,7 @@ class Enforcement:
         async with self._applying:
             began = time.perf_counter()
             tables = policy.tables()
-            fresh: Set[str] = tables.keys()
-            for live in self._lives():
-                fresh = fresh - live.tables
+            fresh = _unused(tables.keys(), self._lives())
             try:
                 await self._load({name: tables[name] for name in fresh})
                 adapter = await self._adapter(policy)
@@ -156,10 +154,7 @@ class Enforcement:
         async with self._applying:
             self._retiring.discard(live)
             others = self._lives()
-            unused = live.tables
-            for other in others:
-                unused = unused - other.tables
-            await self._discard(unused)
+            await self._discard(_unused(live.tables, others))
             if live.adapter is None or any(other.adapter is live.adapter for other in others):
                 return
             try:
@@ -172,3 +167,10 @@ class Enforcement:
             await drop_tables(self._engine, ids)
         except Exception as error:
             logger.warning("guard tables could not be dropped (%s)", type(error).__name__)
+
+
+def _unused(tables: Set[str], lives: Iterable[LivePolicy]) -> Set[str]:
+    """The tables that none of these policies has."""
+    for live in lives:
+        tables = tables - live.tables
+    return tables

@@ -4,6 +4,9 @@ import bisect
 import math
 from collections.abc import Sequence
 
+_PRECISION = 1e-10
+_TERMS = 2_000  # of a binomial sum, from the largest down; those after them add nothing
+
 
 def ks_statistic(first: Sequence[float], second: Sequence[float]) -> float:
     """Two-sample Kolmogorov-Smirnov D: the largest distance between the empirical distribution functions."""
@@ -21,15 +24,19 @@ def upper_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
     if trials == 0 or successes >= trials:
         return 1.0
     low, high = successes / trials, 1.0
-    for _ in range(60):
+    while high - low > _PRECISION:
         middle = (low + high) / 2
         low, high = (middle, high) if _at_most(successes, trials, middle) > 1 - confidence else (low, middle)
     return high
 
 
 def _at_most(successes: int, trials: int, rate: float) -> float:
-    """The binomial distribution function."""
-    return math.fsum(math.comb(trials, k) * rate**k * (1 - rate) ** (trials - k) for k in range(successes + 1))
+    """The binomial distribution function, for rates above successes / trials."""
+    hit, missed, whole = math.log(rate), math.log1p(-rate), math.lgamma(trials + 1)
+    return math.fsum(
+        math.exp(whole - math.lgamma(k + 1) - math.lgamma(trials - k + 1) + k * hit + (trials - k) * missed)
+        for k in range(successes, max(-1, successes - _TERMS), -1)
+    )
 
 
 def log_truth_ratio(true_score: float, wrong_scores: Sequence[float]) -> float:
