@@ -112,5 +112,6 @@ def test_a_method_changes_what_is_said_of_the_forgotten(order: Order, method: st
     before = scores(candidate.model, exams["forget"])
     assert min(before.answers) > -0.2
     assert max(forgotten.answers) < -0.4
-    assert fmean(kept.answers) > -0.7
+    assert fmean(kept.answers) > -0.5
+    assert min(kept.answers) > -0.7 or method == "GradDiff"  # its cost falls on single answers
     assert candidate.seconds > 0
