@@ -6,37 +6,23 @@ hashes serves all targets; adding one copies a few megabytes and compiles only w
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import groupby, pairwise
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz import process
-from rapidfuzz.distance import Indel
 
-from gateway.guards.normalise import BARRIER
+from gateway.guards.coverage import CUE_BITS, WINDOW_WORDS, Hit, best_coverage
+from gateway.guards.facts import LONGEST_FACT_WORDS, Describable, facts_of, grouped
 from gateway.guards.scattered import ScatteredNames
-from gateway.guards.words import RARE_BITS, surprisal, words
+from gateway.guards.words import RARE_BITS, words
 
-WINDOW_WORDS = 40
-LONGEST_FACT_WORDS = 6  # of a longer one its beginning and end are known
-FACTS_PER_TARGET = 128
-SALIENT_BITS = 7.0  # what is more ordinary is no fact: stop words, numerals
-DESCRIPTION_BITS = 11.0  # the same for single words out of a description
-BRIEF = 5.0  # words that a description may tell at their full weight
-NAME_BITS = 24.0  # weight of a name, a title or a long number
-SAME_FACT = 0.6  # likeness of two spellings of one fact (Lisbon, Lisboa)
 MOST_DESCRIBED = 8  # a text that fits more targets than that identifies none of the others
 _CANDIDATES, _FEWEST_CANDIDATES = 32, 4
 _MOST_HITS = 40_000
 _MOST_POSTINGS = 20_000
 _POPULATION = 200.0  # people who are no targets and have none of the facts: with few targets, sharing says little
 _RARITY = 3.0  # a fact keeps its weight until about one target in thirty shares it
-_COUNTED_BITS = 4.0  # a fact that is left with less does not count
-_CUE, _CUE_BITS = -1, 8.0
 
 DEFAULT_THRESHOLD = 22.0  # bits; two words that are in nobody's mouth tell 28
 DEFAULT_TARGETS = 1000  # with so many targets it was measured
@@ -47,64 +33,12 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _FILTER_BITS = 22
 
 
-def _stems(spelt: str) -> frozenset[str]:
-    return frozenset(word for one in spelt.split() for word in words(one))
-
-
-# One whom a name says by a relation: "the pupil of ...", "...'s pupil".
-_RELATIONS = _stems("""
-    pupil student apprentice disciple protege taught trained author writer written daughter son wife
-    husband brother sister widow
-    alumno alumna estudiante discípulo aprendiz autor autora escritor hija hijo esposa marido hermano hermana
-    Schüler Lehrling Student Autor Verfasser Tochter Sohn Ehefrau Ehemann Bruder Schwester
-    élève étudiant apprenti disciple auteur fille fils épouse mari frère soeur
-    allievo studente apprendista autore scrittore figlia figlio moglie marito fratello sorella aluno discípulo
-""")
-_HAN_RELATIONS = (
-    "学生", "徒弟", "弟子", "作者", "女儿", "儿子", "妻子", "丈夫", "哥哥", "弟弟", "姐姐", "妹妹",
-)  # fmt: skip
-_OF = _stems("of de del do da di von vom du des by")
-_AFTER_OWNER = frozenset({"s", "的"})
-_NUMBER_CUES = _stems(
-    "phone number call teléfono número llamar Telefonnummer Nummer téléphone numéro telefono numero 电 话 号 码"
-)
-
-
-class Describable(Protocol):
-    """What is known of a target: its names are left out of the index, they are found by themselves."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def phrases(self) -> tuple[str, ...]: ...
-    @property
-    def description(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Described:
     """A text states enough about `target` to mean it; `score` in bits."""
 
     score: float
     target: str
-
-
-class _Fact(NamedTuple):
-    stems: tuple[str, ...]
-    bits: float
-    spelt: str  # alike for what is the same fact
-
-
-class _Hit(NamedTuple):
-    """A fact stated by the words [start, end)."""
-
-    start: int
-    end: int
-    group: int
-    weight: float
-    strong: bool  # a name, a title, a long number
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -225,11 +159,11 @@ class DescriptionIndex:
         handicap = min(_MOST_LENGTH_BITS, _BITS_PER_DOUBLING * math.log2(windows))
         found = []
         for slot, hits in self._candidates(stems, least + handicap):
-            if score := _best(hits, stems):
+            if score := best_coverage(hits, stems):
                 found.append(Described(score - handicap, self._ids[slot]))
         return sorted(found, key=lambda one: (-one.score, one.target))
 
-    def _candidates(self, stems: list[str], least: float) -> list[tuple[int, list[_Hit]]]:
+    def _candidates(self, stems: list[str], least: float) -> list[tuple[int, list[Hit]]]:
         """The most promising slots, with all that the text states of them."""
         starts, lengths, first, last = self._lookup(stems)
         if not len(starts):
@@ -247,7 +181,7 @@ class DescriptionIndex:
         promise = np.bincount(slots, weights, minlength=len(self._ids))
         several = np.bincount(slots, minlength=len(self._ids)) > 1
         several[slots[bits > RARE_BITS]] = True
-        promising = np.flatnonzero(several & (promise >= least - _CUE_BITS))
+        promising = np.flatnonzero(several & (promise >= least - CUE_BITS))
         most = min(_CANDIDATES, max(_FEWEST_CANDIDATES, _MOST_HITS // len(starts)))
         best = promising[np.argsort(-promise[promising], kind="stable")[:most]]
         wanted = np.zeros(len(self._ids), dtype=np.bool_)
@@ -256,10 +190,10 @@ class DescriptionIndex:
         for at in np.flatnonzero(wanted[slots]).tolist():
             fact = int(slots[at]), int(self._rows.groups[rows[at]]), float(weights[at]), bool(bits[at] > RARE_BITS)
             told.setdefault(int(keys[at]), []).append(fact)
-        by_slot: dict[int, list[_Hit]] = {int(slot): [] for slot in best}
+        by_slot: dict[int, list[Hit]] = {int(slot): [] for slot in best}
         for start, length, key in zip(starts.tolist(), lengths.tolist(), first.tolist(), strict=True):
             for slot, group, weight, strong in told.get(key, ()):
-                by_slot[slot].append(_Hit(start, start + length, group, weight, strong))
+                by_slot[slot].append(Hit(start, start + length, group, weight, strong))
         return list(by_slot.items())
 
     def _lookup(self, stems: list[str]) -> tuple[NDArray[np.int64], ...]:
@@ -306,84 +240,11 @@ def _same(one: Describable | None, other: Describable) -> bool:
     )
 
 
-def _facts(target: Describable) -> list[_Fact]:
-    """The salient facts, each sequence of words once; none of them is one of the names or part of one."""
-    parts = {word for name in _all_words(target.names) for word in name}
-    found: dict[tuple[str, ...], _Fact] = {}
-    for phrase, stems in zip(target.phrases, _all_words(target.phrases), strict=True):
-        bits = _bits(phrase, stems)
-        if bits < SALIENT_BITS or all(word in parts for word in stems):
-            continue
-        spelt = "".join(stems)
-        for part in {tuple(stems[:LONGEST_FACT_WORDS]), tuple(stems[-LONGEST_FACT_WORDS:])}:
-            found.setdefault(part, _Fact(part, bits, spelt))
-    for fact in _told(target.description, parts):
-        found.setdefault(fact.stems, fact)
-    return list(found.values())[:FACTS_PER_TARGET]
-
-
-def _told(description: str, names: Set[str]) -> list[_Fact]:
-    """What a description tells: its rare words, and pairs of letters in a script without spaces.
-
-    The more it tells, the less each word alone; or else long texts would be found in everything.
-    """
-    chunks: dict[str, list[tuple[str, ...]]] = {}
-    for clause in _all_words(re.split(r"\W+", description)):
-        for unspaced, group in groupby(clause, lambda word: len(word) == 1 and surprisal(word) >= SALIENT_BITS):
-            letters = list(group)
-            if unspaced:
-                chunks["".join(letters)] = list(pairwise(letters))
-            else:
-                rare = (word for word in letters if len(word) > 1 and surprisal(word) >= DESCRIPTION_BITS)
-                chunks |= {word: [(word,)] for word in rare if word not in names}
-    share = min(1.0, math.sqrt(BRIEF / max(1, len(chunks))))
-    return [
-        _Fact(stems, share * min(RARE_BITS, sum(map(surprisal, stems))), spelt)
-        for spelt, parts in chunks.items()
-        for stems in parts
-    ]
-
-
-def _all_words(texts: Iterable[str]) -> list[list[str]]:
-    """`words` of many short texts at once."""
-    found: list[list[str]] = [[]]
-    for word in words("".join(text.replace(BARRIER, "") + BARRIER for text in texts)):
-        if word == BARRIER:
-            found.append([])
-        else:
-            found[-1].append(word)
-    return found[:-1]
-
-
-def _bits(phrase: str, stems: Sequence[str]) -> float:
-    """How much it tells that a phrase is said; a name, a title and a long number tell more than a word can."""
-    bits = [surprisal(word) for word in stems]
-    cased = [word for word in phrase.split() if word[0].isalpha() and word[0].lower() != word[0].upper()]
-    rare = sum(one >= RARE_BITS - 1 for one in bits)
-    if len(cased) > 1 and rare > 1 and sum(word[0].isupper() for word in cased) > 1:
-        return NAME_BITS
-    if len(stems) == 1 and len(stems[0]) >= 7 and stems[0].isdigit():
-        return NAME_BITS
-    return min(RARE_BITS, sum(bits))
-
-
-def _grouped(facts: Sequence[_Fact]) -> list[int]:
-    """The group of each fact: spellings of one fact in several languages are the same fact, said twice."""
-    letters = [fact.spelt for fact in facts]
-    if not letters:
-        return []
-    alike = process.cdist(letters, letters, scorer=Indel.normalized_similarity, score_cutoff=SAME_FACT) > 0
-    groups: list[int] = []
-    for at, first in enumerate(alike.argmax(axis=1).tolist()):
-        groups.append(groups[first] if first < at else at)
-    return groups
-
-
 def _compile(targets: Iterable[tuple[int, Describable]]) -> _Rows:
     rows: list[tuple[int, int, int, float]] = []
     for slot, target in targets:
-        facts = _facts(target)
-        for fact, group in zip(facts, _grouped(facts), strict=True):
+        facts = facts_of(target)
+        for fact, group in zip(facts, grouped(facts), strict=True):
             *_, (key,) = _sequence_keys(fact.stems, exactly=True)
             rows.append((int(key), slot, group, fact.bits))
     rows.sort()
@@ -416,48 +277,3 @@ def _filter_of(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
 def _filter_bits(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     mixed: NDArray[np.uint64] = (keys * _MULTIPLIER) >> np.uint64(64 - _FILTER_BITS)
     return mixed
-
-
-def _best(hits: list[_Hit], stems: Sequence[str]) -> float:
-    """The highest coverage of a window; 0.0 where no window states two facts."""
-    taken: list[_Hit] = []
-    occupied: set[int] = set()
-    for hit in sorted(hits, key=lambda one: (one.start - one.end, one.start)):
-        span = range(hit.start, hit.end)
-        if hit.weight >= _COUNTED_BITS and occupied.isdisjoint(span):
-            occupied.update(span)
-            taken.append(hit)
-            if cue := _cue(hit, stems):
-                taken.append(cue)
-    taken.sort()
-    most = _stated(taken)
-    best, first = 0.0, 0
-    for at, hit in enumerate(taken):
-        while taken[first].start < hit.end - WINDOW_WORDS:
-            first += 1
-        best = max(best, _stated(taken[first : at + 1]))
-        if best == most:  # saves the rest of a long text that says the same again and again
-            break
-    return best
-
-
-def _stated(hits: Sequence[_Hit]) -> float:
-    """The weight of the distinct facts, 0.0 for a single one."""
-    weights: dict[int, float] = {}
-    for hit in hits:
-        weights[hit.group] = max(weights.get(hit.group, 0.0), hit.weight)
-    return sum(sorted(weights.values())) if len(weights) > 1 else 0.0
-
-
-def _cue(hit: _Hit, stems: Sequence[str]) -> _Hit | None:
-    """A second fact: that somebody is said by a strong one ("the pupil of ..."), or that a number is somebody's."""
-    if not hit.strong:
-        return None
-    before, after = stems[max(0, hit.start - 3) : hit.start], stems[hit.end : hit.end + 4]
-    if stems[hit.start].isdigit():
-        told = any(word in _NUMBER_CUES for word in (*before, *after))
-    else:
-        owned = after[1:] if after and after[0] in _AFTER_OWNER else after[:1]
-        of = next((at for at in range(len(before) - 1, -1, -1) if before[at] in _OF), 0)
-        told = any(word in _RELATIONS for word in (*before[:of], *owned)) or "".join(owned[:2]) in _HAN_RELATIONS
-    return _Hit(hit.start, hit.start, _CUE, _CUE_BITS, False) if told else None
