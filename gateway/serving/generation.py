@@ -4,35 +4,29 @@
 # (vLLM is left out of type checking, so its classes are Any)
 
 import asyncio
-import copy
 import logging
 import time
 import traceback
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from vllm import SamplingParams
 from vllm.exceptions import GracefulHTTPError
-from vllm.inputs.engine import TokensInput, tokens_input
 from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from gateway.guards.audit import OutputAudit
-from gateway.guards.matcher import Match
-from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.policy import Policy
-from gateway.guards.response import ignorance_text, language, refusal
-from gateway.guards.tokens import TokenTable, TokenText
-from gateway.serving.answers import Answers, Audit, engine_kind
+from gateway.guards.tokens import TokenTable
+from gateway.serving.answers import Answers, Audit
 from gateway.serving.embeddings import Embeddings
 from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
 from gateway.serving.live import LivePolicy
-from gateway.serving.logits_guard import TABLES_KEY
-from gateway.serving.observer import Decision, GuardObserver
+from gateway.serving.observer import GuardObserver
+from gateway.serving.plan import Plan, Planner, Request
 from gateway.serving.refusal import canned_output
 from gateway.serving.watch import WatchedAudit
 
@@ -58,31 +52,6 @@ class GuardFailed(GracefulHTTPError):
         )
 
 
-@dataclass(frozen=True)
-class Request:
-    """What vLLM's serving layer asks of the engine, already vetted."""
-
-    prompt: TokensInput
-    params: SamplingParams
-    id: str
-    options: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is done with a request: a canned text, or a prompt for the engine with its tables and rewrites.
-
-    `forbidden` is for the audit alone, in place of tables of which the prompt states a part.
-    """
-
-    decision: Decision
-    prompt: TokensInput
-    tables: tuple[str, ...] = ()
-    forbidden: tuple[PhraseSet, ...] = ()
-    rewrites: Mapping[str, str] = field(default_factory=dict)
-    canned: str | None = None
-
-
 class Generation:
     """Runs requests on the engine under the policy enforced when they begin.
 
@@ -103,12 +72,9 @@ class Generation:
     ) -> None:
         self._engine = engine
         self._enforcement = enforcement
-        self._table = table
         self._tokenizer: Any = engine.get_tokenizer()
-        self._max_model_len: int = engine.model_config.max_model_len
+        self._planner = Planner(table, self._tokenizer, engine.model_config.max_model_len, embeddings)
         self._observer = observer
-        self._embeddings = embeddings
-        language("")  # loads its model now, not in the first request
 
     async def run(self, request: Request, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
         """Answer `request`.
@@ -134,9 +100,8 @@ class Generation:
                 yield self._guarded(canned_output, *said)
                 return
             adapter = None if mode == "base" else live.adapter
-            generated = self._engine.generate(
-                plan.prompt, self._parameters(request.params, plan), request.id, lora_request=adapter, **request.options
-            )
+            params = self._planner.parameters(request.params, plan)
+            generated = self._engine.generate(plan.prompt, params, request.id, lora_request=adapter, **request.options)
             # One loop, not a generator of its own for the audit: each layer costs a switch for every token.
             async with aclosing(generated) as outputs:
                 if plan.decision == "off":
@@ -157,7 +122,7 @@ class Generation:
 
     def _examined(self, request: Request, policy: Policy) -> Plan:
         began = time.perf_counter()
-        plan = self._guarded(self._plan, request, policy)
+        plan = self._guarded(self._planner.plan, request, policy)
         self._observer.observe("examine", time.perf_counter() - began)
         return plan
 
@@ -172,52 +137,6 @@ class Generation:
             if answers.blocked:
                 self._observer.decision("blocked")
 
-    def _plan(self, request: Request, policy: Policy) -> Plan:
-        decoded = self._table.text(request.prompt["prompt_token_ids"])
-        matches = policy.examine(decoded.text)
-        described = policy.described(decoded.text)
-        if not matches and not described:
-            return Plan("pass", request.prompt, policy.names_tables)
-        if policy.response(matches, described) == "refuse":
-            return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
-        about = dict.fromkeys((*(match.target for match in matches), *described))
-        unstated = {target: policy.unstated(target, decoded.text) for target in about}
-        plan = Plan(
-            "ignorance" if matches else "described",
-            request.prompt,
-            (*policy.names_tables, *(policy.target_table(target) for target in about if unstated[target] is None)),
-            tuple(phrases for phrases in unstated.values() if phrases is not None),
-        )
-        if not matches:
-            return plan
-        if self._embeddings is not None:
-            return replace(plan, prompt=self._embeddings.corrupted(plan.prompt, decoded, matches))
-        return self._with_twins(plan, policy, decoded, matches)
-
-    def _with_twins(self, plan: Plan, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
-        """Ask about never-seen twins instead; the audit writes the names back into the answer."""
-        twins = {match.target: policy.twin(match.target) for match in matches}
-        ids = self._table.substitute(plan.prompt["prompt_token_ids"], matches, twins, self._encode)
-        if len(ids) >= self._max_model_len:
-            return Plan("ignorance", plan.prompt, canned=ignorance_text(_language(decoded.text, matches)))
-        changed = tokens_input(ids, cache_salt=plan.prompt.get("cache_salt"))
-        return replace(plan, prompt=changed, rewrites=policy.rewrites(decoded.text, matches))
-
-    def _parameters(self, asked: SamplingParams, plan: Plan) -> SamplingParams:
-        """The request's parameters with our tables as the only extra arguments."""
-        params = copy.copy(asked)
-        params.extra_args = {TABLES_KEY: list(plan.tables)}
-        if plan.decision != "off":
-            params.output_kind = engine_kind(asked)
-        if params.max_tokens is not None:
-            room = self._max_model_len - len(plan.prompt["prompt_token_ids"])
-            params.max_tokens = max(1, min(params.max_tokens, room))
-        return params
-
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids
-
     def _guarded(self, step: Callable[..., Result], *arguments: Any) -> Result:
         """Run a step of the guard; its failure ends the request.
 
@@ -230,15 +149,6 @@ class Generation:
             where = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("the guard failed: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
         raise GuardFailed
-
-
-def _language(text: str, matches: list[Match]) -> str:
-    """The language of a prompt; the names are left out, which look like some other language than the words around."""
-    at, around = 0, []
-    for match in sorted(matches):
-        around.append(text[at : match.start])
-        at = max(at, match.end)
-    return language("".join([*around, text[at:]]))
 
 
 def _audit(plan: Plan, live: LivePolicy) -> Audit:

@@ -25,8 +25,9 @@ from gateway.serving.canary import check_guard
 from gateway.serving.embeddings import Embeddings
 from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import guards_mode
-from gateway.serving.generation import Generation, NoPolicy, Request
+from gateway.serving.generation import Generation, NoPolicy
 from gateway.serving.observer import GuardObserver
+from gateway.serving.plan import Request
 from gateway.serving.vetting import text_prompt, vet_parameters
 from gateway.serving.vocabulary import prompt_bytes
 from gateway.serving.weights import Weights

@@ -1,0 +1,119 @@
+"""What is done with a request: its rendered prompt is examined, and the engine gets what the policy makes of it."""
+
+# mypy: allow-subclassing-any, no-warn-return-any
+# (vLLM is left out of type checking, so its classes are Any)
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vllm import SamplingParams
+from vllm.inputs.engine import TokensInput, tokens_input
+
+from gateway.guards.matcher import Match
+from gateway.guards.phrase_set import PhraseSet
+from gateway.guards.policy import Policy
+from gateway.guards.response import ignorance_text, language, refusal
+from gateway.guards.tokens import TokenTable, TokenText
+from gateway.serving.answers import engine_kind
+from gateway.serving.embeddings import Embeddings
+from gateway.serving.logits_guard import TABLES_KEY
+from gateway.serving.observer import Decision
+
+
+@dataclass(frozen=True)
+class Request:
+    """What vLLM's serving layer asks of the engine, already vetted."""
+
+    prompt: TokensInput
+    params: SamplingParams
+    id: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done with a request: a canned text, or a prompt for the engine with its tables and rewrites.
+
+    `forbidden` is for the audit alone, in place of tables of which the prompt states a part.
+    """
+
+    decision: Decision
+    prompt: TokensInput
+    tables: tuple[str, ...] = ()
+    forbidden: tuple[PhraseSet, ...] = ()
+    rewrites: Mapping[str, str] = field(default_factory=dict)
+    canned: str | None = None
+
+
+class Planner:
+    """Makes the plan of a request.
+
+    Args:
+        table: bytes of the engine's vocabulary.
+        embeddings: corrupts the names of targets in prompts; without it a twin's name is put in their place.
+    """
+
+    def __init__(self, table: TokenTable, tokenizer: Any, max_model_len: int, embeddings: Embeddings | None) -> None:
+        self._table = table
+        self._tokenizer = tokenizer
+        self._max_model_len = max_model_len
+        self._embeddings = embeddings
+        language("")  # loads its model now, not in the first request
+
+    def plan(self, request: Request, policy: Policy) -> Plan:
+        """Examine the prompt and choose."""
+        decoded = self._table.text(request.prompt["prompt_token_ids"])
+        matches = policy.examine(decoded.text)
+        described = policy.described(decoded.text)
+        if not matches and not described:
+            return Plan("pass", request.prompt, policy.names_tables)
+        if policy.response(matches, described) == "refuse":
+            return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
+        about = dict.fromkeys((*(match.target for match in matches), *described))
+        unstated = {target: policy.unstated(target, decoded.text) for target in about}
+        plan = Plan(
+            "ignorance" if matches else "described",
+            request.prompt,
+            (*policy.names_tables, *(policy.target_table(target) for target in about if unstated[target] is None)),
+            tuple(phrases for phrases in unstated.values() if phrases is not None),
+        )
+        if not matches:
+            return plan
+        if self._embeddings is not None:
+            return replace(plan, prompt=self._embeddings.corrupted(plan.prompt, decoded, matches))
+        return self._with_twins(plan, policy, decoded, matches)
+
+    def _with_twins(self, plan: Plan, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
+        """Ask about never-seen twins instead; the audit writes the names back into the answer."""
+        twins = {match.target: policy.twin(match.target) for match in matches}
+        ids = self._table.substitute(plan.prompt["prompt_token_ids"], matches, twins, self._encode)
+        if len(ids) >= self._max_model_len:
+            return Plan("ignorance", plan.prompt, canned=ignorance_text(_language(decoded.text, matches)))
+        changed = tokens_input(ids, cache_salt=plan.prompt.get("cache_salt"))
+        return replace(plan, prompt=changed, rewrites=policy.rewrites(decoded.text, matches))
+
+    def parameters(self, asked: SamplingParams, plan: Plan) -> SamplingParams:
+        """The request's parameters with our tables as the only extra arguments."""
+        params = copy.copy(asked)
+        params.extra_args = {TABLES_KEY: list(plan.tables)}
+        if plan.decision != "off":
+            params.output_kind = engine_kind(asked)
+        if params.max_tokens is not None:
+            room = self._max_model_len - len(plan.prompt["prompt_token_ids"])
+            params.max_tokens = max(1, min(params.max_tokens, room))
+        return params
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+
+def _language(text: str, matches: list[Match]) -> str:
+    """The language of a prompt; the names are left out, which look like some other language than the words around."""
+    at, around = 0, []
+    for match in sorted(matches):
+        around.append(text[at : match.start])
+        at = max(at, match.end)
+    return language("".join([*around, text[at:]]))
