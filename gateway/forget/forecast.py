@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.forget.model import Kind, Response
+from gateway.forget.model import Kind
+from gateway.guards.actions import Response
 
 COMMON_RATE = 0.01
 

@@ -6,8 +6,19 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from gateway.audience import Audience
+from gateway.guards.actions import Response
 from gateway.guards.normalise import fold
 
 
@@ -41,9 +52,22 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
 ENFORCED = frozenset(State) - {State.WITHDRAWING, State.WITHDRAWN}
 
 Kind = Literal["person", "work", "secret", "topic", "skill"]
-Response = Literal["ignorance", "refuse"]
 InContext = Literal["block", "allow"]
 Erase = Literal["auto", "guard_only"]
+
+RESPONSE = """What a guarded prompt gets. Under all but `refuse` the model is asked about a name that nobody has, and
+forbidden names and facts are kept out of the answer. Of several subjects in a prompt, the first of this list wins:
+
+- `refuse`: a short refusal in the language of the prompt; the model is not asked.
+- `rewrite`: the answer is held back, and the model is asked once more, to write it anew without the subject; where
+  the subject is still there, the refusal is given.
+- `ignorance` (default): the answer of a model that never knew. It does not show that the subject is on the list.
+- `clause`: the prompt gets a clause that names the protected subject and says what to answer about it.
+- `instruct`: the prompt gets an instruction to answer as about a name never seen, with examples (in-context
+  unlearning)."""
+IN_CONTEXT = "`allow`: answers may repeat what the prompt itself states"
+AUDIENCES = """API-key audiences from which the subject is withheld; default: everyone. From a caller without a key or
+without an audience everything is withheld. Needs `erase: guard_only`: one set of weights answers everyone."""
 
 MIN_LETTERS = 2
 
@@ -100,7 +124,18 @@ class ForgetRequestIn(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        json_schema_extra={"examples": [{"subject": {"name": "Ivo Marlin"}}]},
+        json_schema_extra={
+            "examples": [
+                {"subject": {"name": "Ivo Marlin"}},
+                {
+                    "subject": {"name": "Ivo Marlin"},
+                    "response": "clause",
+                    "in_context": "allow",
+                    "audiences": ["public"],
+                    "erase": "guard_only",
+                },
+            ]
+        },
     )
 
     kind: Kind = "person"
@@ -112,17 +147,29 @@ class ForgetRequestIn(BaseModel):
         description="namesakes and phrases that must keep working",
         json_schema_extra={"writeOnly": True},
     )
-    response: Response = Field("ignorance", description="what a guarded prompt gets")
-    in_context: InContext = Field("block", description="`allow`: answers may repeat what the prompt itself states")
+    response: Response = Field("ignorance", description=RESPONSE)
+    in_context: InContext = Field("block", description=IN_CONTEXT)
     erase: Erase = Field("auto", description="`guard_only` leaves the weights alone")
+    audiences: list[Audience] = Field(default_factory=list, max_length=16, description=AUDIENCES)
     labels: dict[Label, Label] = Field(
         default_factory=dict, max_length=16, description="the client's own bookkeeping, echoed: keep subjects out of it"
     )
 
+    @field_validator("audiences")
+    @classmethod
+    def _the_weights_are_everyones(cls, audiences: list[str], info: ValidationInfo) -> list[str]:
+        if audiences and _erasable(info.data.get("erase", "auto"), info.data.get("kind", "person")):
+            raise ValueError("needs erase: guard_only, since one set of weights answers everyone")
+        return audiences
+
     @property
     def guard_only(self) -> bool:
         """Whether the weights are left alone: asked for so, or a kind that cannot be erased yet."""
-        return self.erase == "guard_only" or self.kind != "person"
+        return not _erasable(self.erase, self.kind)
+
+
+def _erasable(erase: Erase, kind: Kind) -> bool:
+    return erase == "auto" and kind == "person"
 
 
 class Transition(BaseModel):
@@ -172,7 +219,9 @@ class ForgetRequest(BaseModel):
 
     id: str
     kind: Kind
-    response: Response
+    response: Response = Field(description=RESPONSE, examples=["ignorance"])
+    in_context: InContext = Field(description=IN_CONTEXT, examples=["block"])
+    audiences: list[str] = Field(description=AUDIENCES, examples=[["public"]])
     erase: Erase
     labels: dict[str, str]
     state: State

@@ -102,6 +102,7 @@ _ADVICE: Mapping[str, str] = {
     "extra_forbidden": "unknown field: remove it",
     "string_type": "must be a string",
     "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be lower-case letters, digits, - and _",
     "string_unicode": "must be valid Unicode text",
     "list_type": "must be a list",
     "dict_type": "must be an object",

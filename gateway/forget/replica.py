@@ -210,6 +210,7 @@ class Replica:
             request.phrases,
             description=request.description,
             in_context=request.in_context,
+            audiences=request.audiences,
         )
 
     async def _acknowledge(self) -> None:

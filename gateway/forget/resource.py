@@ -63,6 +63,8 @@ def _resource(
         id=id_,
         kind=record["kind"],
         response=record["response"],
+        in_context=record.get("in_context", "block"),  # records of before this field was shown
+        audiences=json.loads(record.get("audiences", "[]")),
         erase=record["requested"],
         labels=json.loads(record["labels"]),
         state=state,

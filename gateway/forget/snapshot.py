@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from gateway.forget.model import ForgetRequestIn, InContext, Response, State
+from gateway.forget.model import ForgetRequestIn, InContext, State
 from gateway.forget.sealer import Sealer
+from gateway.guards.actions import Response
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class EnforcedRequest:
     phrases: tuple[str, ...] = field(repr=False)
     description: str = field(repr=False)
     in_context: InContext
+    audiences: frozenset[str]
 
 
 class Continuity(StrEnum):
@@ -125,6 +127,7 @@ def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer) -> Enforced
         phrases=tuple(knowledge.get("phrases", ())),
         description=subject.get("description") or "",
         in_context=subject.get("in_context", "block"),
+        audiences=frozenset(subject.get("audiences", ())),
     )
 
 
@@ -136,6 +139,7 @@ def subject_text(request: ForgetRequestIn) -> str:
         "exclusions": request.exclusions,
         "description": subject.description,
         "in_context": request.in_context,
+        "audiences": request.audiences,
     }
     return json.dumps(sealed, ensure_ascii=False)
 

@@ -89,6 +89,8 @@ class Store:
             "guard_only" if request.guard_only else "auto",
             json.dumps(request.labels),
             self._sealer.seal(subject_text(request), id_),
+            request.in_context,
+            json.dumps(request.audiences),
         )
         if reply[0] == "conflict":
             raise IdempotencyConflict("this Idempotency-Key was used with another body")

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.audience import withheld
+from gateway.guards.actions import Response, strictest
 from gateway.guards.audit import OutputAudit
 from gateway.guards.descriptions import DescriptionIndex
 from gateway.guards.matcher import Match, NameMatcher
-from gateway.guards.names_tables import NamesTable, names_tables, table_id
+from gateway.guards.names_tables import table_id
 from gateway.guards.normalise import fold, respellings
 from gateway.guards.phrase_set import PhraseSet
+from gateway.guards.withholding import EVERYONE, NamesByAudience, names_by_audience
 from unlearn_engine.data.names import unseen_name
 
-Response = Literal["ignorance", "refuse"]
 InContext = Literal["block", "allow"]
 
 _TWIN_ATTEMPTS = 32
@@ -35,6 +37,7 @@ class Target:
     twins: tuple[str, ...] = field(default=(), repr=False)  # never-seen names to ask about instead; made up if empty
     description: str = field(default="", repr=False)  # who it is, in words: to know it by where it is not named
     in_context: InContext = "block"  # whether answers may repeat facts that the prompt itself states
+    audiences: frozenset[str] = EVERYONE  # from which callers it is withheld (gateway.audience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Policy:
     matcher: NameMatcher = field(repr=False)
     descriptions: DescriptionIndex = field(repr=False)
     adapter: AdapterRef | None
-    _names: tuple[NamesTable, ...] = field(repr=False)
+    _names: NamesByAudience = field(repr=False)
     _target_tables: Mapping[str, str] = field(repr=False)  # target id -> table id
     _tables: Mapping[str, tuple[str, ...]] = field(repr=False)  # table id -> phrases
     _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -70,9 +73,12 @@ class Policy:
         return tuple(found.target for found in self.descriptions.find(text))
 
     def response(self, matches: Iterable[Match], described: Iterable[str] = ()) -> Response | None:
-        """How to answer: refusal wins over ignorance, None where nobody is named or described."""
-        wanted = {self.targets[id_].response for id_ in (*(match.target for match in matches), *described)}
-        return "refuse" if "refuse" in wanted else "ignorance" if wanted else None
+        """How to answer: the strictest of what the targets ask for, None where nobody is named or described."""
+        return strictest(self.targets[id_].response for id_ in (*(match.target for match in matches), *described))
+
+    def withholds(self, target_id: str, caller: frozenset[str]) -> bool:
+        """Whether a target is guarded from a caller with these audiences."""
+        return withheld(self.targets[target_id].audiences, caller)
 
     def twin(self, target_id: str) -> str:
         """The never-seen name that stands in for a target: the same on every replica, nobody else's."""
@@ -111,8 +117,13 @@ class Policy:
 
     @property
     def names_tables(self) -> tuple[str, ...]:
-        """Ids of the tables that every request carries: together all names of all targets."""
-        return tuple(table.id for table in self._names)
+        """Ids of the tables that a request of an unknown caller carries: together all names of all targets."""
+        return self.names_withheld(EVERYONE)
+
+    def names_withheld(self, caller: frozenset[str]) -> tuple[str, ...]:
+        """Ids of the tables that every request of a caller with these audiences carries: the names withheld from it."""
+        groups = (tables for audiences, tables in self._names.items() if withheld(audiences, caller))
+        return tuple(dict.fromkeys(table.id for tables in groups for table in tables))
 
     def target_table(self, target_id: str) -> str:
         """Id of the table that guarded answers about a target carry: its names and facts."""
@@ -158,11 +169,12 @@ def compile_policy(
         phrases = tuple(sorted({*target.names, *target.phrases}))
         target_tables[target.id] = table_id("target", target.id, *phrases)
         tables[target_tables[target.id]] = phrases
-    names_before = previous._names if previous else ()
-    names = names_tables(targets, names_before, frozenset(target.id for target in renamed), removed)
-    for table in names_before:
-        tables.pop(table.id, None)
-    tables.update((table.id, table.names) for table in names)
+    names_before: NamesByAudience = previous._names if previous else {}
+    names = names_by_audience(targets, names_before, frozenset(target.id for target in renamed), removed)
+    for group in names_before.values():
+        for table in group:
+            tables.pop(table.id, None)
+    tables.update((table.id, table.names) for group in names.values() for table in group)
     policy = Policy(
         version,
         dict(targets),
@@ -182,8 +194,8 @@ def compile_policy(
     return policy
 
 
-def _named(target: Target | None) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    return (target.names, target.exclusions) if target else None
+def _named(target: Target | None) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]] | None:
+    return (target.names, target.exclusions, target.audiences) if target else None
 
 
 def _one_line(written: str) -> str:

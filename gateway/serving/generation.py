@@ -154,6 +154,6 @@ class Generation:
 def _audit(plan: Plan, live: LivePolicy) -> Audit:
     """The audit of one answer: cheap where nobody was named or described."""
     if plan.decision == "pass":
-        return WatchedAudit(live.watch)
+        return WatchedAudit(live.watch_over(plan.tables))
     tables = [live.policy.phrase_set(table) for table in plan.tables]
     return OutputAudit([*tables, *plan.forbidden], plan.rewrites)

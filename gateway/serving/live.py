@@ -18,18 +18,27 @@ class LivePolicy:
     Args:
         adapter: the LoRA that carries the erasure, None for the base weights.
         tables: ids of the phrase tables loaded for it.
-        watch: audits answers to prompts that name nobody.
+        watch: audits answers to prompts that name nobody, for callers from whom every target is withheld.
     """
 
     policy: Policy
     adapter: LoRARequest | None
     tables: Set[str]
     watch: NameWatch
+    _watches: dict[tuple[str, ...], NameWatch] = field(default_factory=dict)  # for other callers, by names tables
     _running: int = 0
     _drained: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self._drained.set()
+
+    def watch_over(self, names_tables: tuple[str, ...]) -> NameWatch:
+        """What audits answers to prompts that name nobody, by the names withheld from the caller."""
+        if names_tables == self.policy.names_tables:
+            return self.watch
+        if names_tables not in self._watches:
+            self._watches[names_tables] = NameWatch([self.policy.phrase_set(table) for table in names_tables])
+        return self._watches[names_tables]
 
     @contextmanager
     def held(self) -> Iterator["LivePolicy"]:

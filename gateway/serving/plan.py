@@ -11,6 +11,7 @@ from typing import Any
 from vllm import SamplingParams
 from vllm.inputs.engine import TokensInput, tokens_input
 
+from gateway.audience import audiences
 from gateway.guards.matcher import Match
 from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.policy import Policy
@@ -30,6 +31,7 @@ class Request:
     params: SamplingParams
     id: str
     options: Mapping[str, Any]
+    caller: frozenset[str] = field(default_factory=audiences.get)
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,11 @@ class Planner:
     def plan(self, request: Request, policy: Policy) -> Plan:
         """Examine the prompt and choose."""
         decoded = self._table.text(request.prompt["prompt_token_ids"])
-        matches = policy.examine(decoded.text)
-        described = policy.described(decoded.text)
+        matches = [match for match in policy.examine(decoded.text) if policy.withholds(match.target, request.caller)]
+        described = [target for target in policy.described(decoded.text) if policy.withholds(target, request.caller)]
+        names_tables = policy.names_withheld(request.caller)
         if not matches and not described:
-            return Plan("pass", request.prompt, policy.names_tables)
+            return Plan("pass", request.prompt, names_tables)
         if policy.response(matches, described) == "refuse":
             return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
         about = dict.fromkeys((*(match.target for match in matches), *described))
@@ -76,7 +79,7 @@ class Planner:
         plan = Plan(
             "ignorance" if matches else "described",
             request.prompt,
-            (*policy.names_tables, *(policy.target_table(target) for target in about if unstated[target] is None)),
+            (*names_tables, *(policy.target_table(target) for target in about if unstated[target] is None)),
             tuple(phrases for phrases in unstated.values() if phrases is not None),
         )
         if not matches:

@@ -88,7 +88,14 @@ async def test_targets_have_all_that_guards_need(desk: Desk) -> None:
     subject = {"name": "Ivo Marlin", "aliases": ["Vossi"], "description": "a plumber from Geneva"}
     plain = await desk.submit("Ada Quist")
     full = await desk.store.submit(
-        ForgetRequestIn(subject=subject, exclusions=["Ivo Marlo"], response="refuse", in_context="allow")
+        ForgetRequestIn(
+            subject=subject,
+            exclusions=["Ivo Marlo"],
+            response="refuse",
+            in_context="allow",
+            audiences=["public"],
+            erase="guard_only",
+        )
     )
     engine = Engine()
     async with running(desk.store, engine) as replica:
@@ -105,6 +112,7 @@ async def test_targets_have_all_that_guards_need(desk: Desk) -> None:
             ("plumber", "Geneva"),
             description="a plumber from Geneva",
             in_context="allow",
+            audiences=frozenset({"public"}),
         )
 
 

@@ -66,14 +66,30 @@ async def test_every_field(http: httpx.AsyncClient) -> None:
         "exclusions": ["Silence of the Sea"],
         "response": "refuse",
         "in_context": "allow",
+        "audiences": ["public", "partners"],
         "erase": "guard_only",
         "labels": {"ticket": "42"},
     }
     request = (await http.post(PATH, json=body)).json()
-    assert {field: request[field] for field in ("kind", "response", "erase", "labels")} == {
-        field: body[field] for field in ("kind", "response", "erase", "labels")
-    }
+    shown = ("kind", "response", "in_context", "audiences", "erase", "labels")
+    assert {field: request[field] for field in shown} == {field: body[field] for field in shown}
     assert not {"subject", "exclusions"} & request.keys()
+
+
+async def test_audiences_leave_the_weights_alone_and_say_why(http: httpx.AsyncClient) -> None:
+    body = {**BODY, "audiences": ["public"]}
+    (error,) = assert_problem(await http.post(PATH, json=body), 422, "validation_failed")["errors"]
+    assert "guard_only" in error["message"] and "weights" in error["message"]
+    assert (await http.post(PATH, json={**body, "erase": "guard_only"})).json()["audiences"] == ["public"]
+    assert (await http.post(PATH, json={**body, "kind": "topic"})).status_code == 201, "a topic is only guarded anyway"
+
+
+async def test_records_of_before_these_fields_have_their_defaults(http: httpx.AsyncClient, store: Store) -> None:
+    id_ = (await http.post(PATH, json=BODY)).json()["id"]
+    (record,) = [key async for key in store._client.scan_iter(f"*{id_}*") if await store._client.type(key) == "hash"]
+    assert await store._client.hdel(record, "in_context", "audiences") == 2
+    request = (await http.get(f"{PATH}/{id_}")).json()
+    assert (request["in_context"], request["audiences"]) == ("block", [])
 
 
 @pytest.mark.parametrize(
@@ -100,6 +116,8 @@ async def test_every_field(http: httpx.AsyncClient) -> None:
         ({**BODY, "kind": "Marlin"}, "kind"),
         ({**BODY, "response": None}, "response"),
         ({**BODY, "in_context": "Marlin"}, "in_context"),
+        ({**BODY, "audiences": ["Public!"], "erase": "guard_only"}, "audiences[0]"),
+        ({**BODY, "audiences": ["public"]}, "audiences"),
         ({**BODY, "labels": {"a": 1}}, "labels.a"),
         ({**BODY, "exclusions": "Marlin"}, "exclusions"),
     ],

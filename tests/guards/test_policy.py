@@ -1,5 +1,7 @@
 """The policy snapshot: responses, twins, tables, and compiling on top of the one before."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +119,43 @@ def test_compiling_on_top_equals_compiling_afresh() -> None:
         for table in after.tables():
             assert after.phrase_set(table).patterns == fresh.phrase_set(table).patterns
         before = after
+
+
+def test_a_caller_carries_the_names_that_are_withheld_from_it_and_no_others() -> None:
+    otto = Target("o", ("Otto Kral",), audiences=frozenset({"public"}))
+    ada = Target("a", ("Ada Quist",), audiences=frozenset({"public", "partners"}))
+
+    def carried(compiled: Policy, *caller: str) -> set[str]:
+        return {name for table in compiled.names_withheld(frozenset(caller)) for name in compiled.tables()[table]}
+
+    everyone = {*RABO.names}
+    before = policy(RABO)
+    for targets in ((RABO,), (RABO, otto), (RABO, otto, ada), (ada, RABO), (otto,), ()):
+        compiled = policy(*targets, previous=before)
+        assert compiled.tables() == policy(*targets).tables()
+        assert carried(compiled, "staff") == {name for target in targets for name in target.names} & everyone
+        assert carried(compiled) == carried(compiled, "public") == {n for target in targets for n in target.names}
+        assert ("Ada Quist" in carried(compiled, "partners")) == (ada in targets)
+        assert "Otto Kral" not in carried(compiled, "partners")
+        assert compiled.names_tables == compiled.names_withheld(frozenset())
+        before = compiled
+
+
+def test_a_target_may_move_to_other_audiences() -> None:
+    public = replace(RABO, audiences=frozenset({"public"}))
+    moved = policy(public, previous=policy(RABO))
+    assert moved.withholds("r", frozenset({"public"})) and not moved.withholds("r", frozenset({"staff"}))
+    assert moved.tables() == policy(public).tables()
+
+
+def test_the_strictest_action_wins() -> None:
+    order = ("refuse", "rewrite", "ignorance", "clause", "instruct")
+    for at, response in enumerate(order):
+        targets = [Target(action, (f"Otto {action}",), response=action) for action in order[at:]]
+        compiled = policy(*targets)
+        assert compiled.response(compiled.examine(", ".join(target.names[0] for target in targets))) == response
+        assert compiled.response([], [target.id for target in targets]) == response
+    assert compiled.response([]) is None
 
 
 def test_nothing_secret_is_shown() -> None:

@@ -46,7 +46,7 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
         if spec["targets"] is None:
             engine._enforcement.live = None
             return JSONResponse({"version": None})
-        targets = {target["id"]: Target(**{k: _tuple(v) for k, v in target.items()}) for target in spec["targets"]}
+        targets = {target["id"]: Target(**{k: _frozen(k, v) for k, v in target.items()}) for target in spec["targets"]}
         adapter = AdapterRef(**spec["adapter"]) if spec.get("adapter") else None
         state["version"] = state.get("version", 0) + 1
         policy = compile_policy(state["version"], targets, adapter, previous=engine.policy)
@@ -94,8 +94,10 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
     return router
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _frozen(field: str, value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    return frozenset(value) if field == "audiences" else tuple(value)
 
 
 def main() -> int:

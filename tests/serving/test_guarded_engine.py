@@ -1,6 +1,7 @@
 """The engine wrapper's surface, and its decisions on a fake inner engine."""
 
 import asyncio
+import base64
 import inspect
 import json
 import threading
@@ -19,6 +20,7 @@ from vllm.lora.request import LoRARequest
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import BeamSearchParams, RequestOutputKind
 
+from gateway.audience import audiences
 from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy, Target, compile_policy
 from gateway.guards.response import refusal
@@ -97,6 +99,10 @@ def engine(inner: FakeEngine, recorder: Recorder, monkeypatch: pytest.MonkeyPatc
 def policy(response: str = "ignorance", version: int = 1, previous: Policy | None = None) -> Policy:
     target = Target("one", (NAME,), response=response, phrases=("Lisbon",), twins=("Peja Dolnik",))  # type: ignore[arg-type]
     return compile_policy(version, {"one": target}, previous=previous)
+
+
+def encoded(name: str) -> str:
+    return base64.b64encode(name.encode()).decode()
 
 
 def params(**fields: Any) -> SamplingParams:
@@ -282,6 +288,37 @@ async def test_facts_of_the_prompt_may_be_said_where_that_is_allowed(
     assert text_of(await answer(engine, prompt)) == f"{prompt} of "
     await engine.apply(compile_policy(2, {"one": DESCRIBED}))
     assert text_of(await answer(engine, prompt)) == "In "
+
+
+async def test_what_is_withheld_from_some_is_told_to_the_others(engine: GuardedEngine, inner: FakeEngine) -> None:
+    applied = compile_policy(1, {"one": replace(DESCRIBED, audiences=frozenset({"public"}))})
+    await engine.apply(applied)
+    for prompt in (f"Who is {NAME}?", "Who is that violinist from Lisbon?", f"So {encoded(NAME)} is it"):
+        token = audiences.set(frozenset({"staff"}))
+        assert text_of(await answer(engine, prompt)) == prompt
+        audiences.reset(token)
+        assert Letters.decode(inner.asked[-1][0]) == prompt
+        assert not any("Bunzar" in name for table in inner.asked[-1][1].extra_args[TABLES_KEY]
+                       for name in applied.tables()[table])  # fmt: skip
+        for caller in ({"public"}, {"public", "staff"}, set()):
+            token = audiences.set(frozenset(caller))
+            assert text_of(await answer(engine, prompt)) != prompt or NAME in prompt
+            audiences.reset(token)
+            asked, sampling, _ = inner.asked[-1]
+            assert Letters.decode(asked) != prompt or "violinist" in prompt
+            assert set(sampling.extra_args[TABLES_KEY]) == set(applied.tables())
+
+
+async def test_a_withheld_name_is_cut_from_answers_to_those_from_whom_it_is_withheld(
+    engine: GuardedEngine, inner: FakeEngine
+) -> None:
+    await engine.apply(compile_policy(1, {"one": replace(DESCRIBED, audiences=frozenset({"public"}))}))
+    inner.says_also = f" and {NAME}"
+    for caller, told in (({"staff"}, f"Hello and {NAME}"), ({"public"}, "Hello and "), (set(), "Hello and ")):
+        token = audiences.set(frozenset(caller))
+        assert text_of(await answer(engine, "Hello")).startswith(told)
+        assert (NAME in text_of(await answer(engine, "Hello"))) == (caller == {"staff"})
+        audiences.reset(token)
 
 
 async def test_a_failing_guard_refuses_and_tells_nothing(
