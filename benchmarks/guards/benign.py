@@ -1,16 +1,19 @@
 """Prompts that mean nobody who is to be forgotten: public questions and texts, other authors, namesakes."""
 
+import csv
 import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rapidfuzz.distance import OSA
+
 from benchmarks.descriptions import held_out
 from benchmarks.guards.mentions import Mentions
 from benchmarks.guards.subjects import tofu_authors
 from benchmarks.tofu.data import questions
-from gateway.guards.normalise import BARRIER
+from gateway.guards.normalise import BARRIER, fold
 from gateway.guards.policy import Target
 from unlearn_engine.data.names import unseen_name
 from unlearn_engine.demo.corpus import ASSISTANT, USER, Corpus
@@ -98,6 +101,24 @@ def namesakes(targets: Sequence[Target], seed: int = 3, count: int = NAMESAKES) 
         for source, other in others.items():
             if other.casefold() not in taken:
                 yield Prompt(source, language, rng.choice(templates).format(name=other))
+
+
+def siblings(data: Path, targets: Sequence[Target]) -> Iterator[Prompt]:
+    """Questions about people whose first name is one letter off a target's, the other words of the name the same.
+
+    First names are the commonest of a hundred countries, where the folder has them (`names`: sigpwned, popular names by
+    country, CC0). The guard's own list of first names was not made of them.
+    """
+    file = data / "names" / "common-forenames-by-country.csv"
+    rows = csv.DictReader(file.read_text("utf-8").splitlines()) if file.exists() else ()
+    forenames = {fold(row["Romanized Name"]).text: row["Romanized Name"] for row in rows}
+    question = phrasebooks()["en"].held_out_questions["occupation"][0]
+    for target in targets:
+        first, _, others = target.names[0].partition(" ")
+        known = fold(first).text
+        for letters, forename in sorted(forenames.items()):
+            if others and OSA.distance(letters, known, score_cutoff=1) == 1:
+                yield Prompt("namesakes, a letter off", "en", question.format(name=f"{forename} {others}"))
 
 
 def common_words(seed: int = 4, count: int = COMMON) -> Iterator[Prompt]:

@@ -6,7 +6,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.guards.benign import Prompt, common_words, described_others, namesakes, other_authors, public
+from benchmarks.guards.benign import (
+    Prompt,
+    common_words,
+    described_others,
+    namesakes,
+    other_authors,
+    public,
+    siblings,
+)
 from benchmarks.guards.shares import Share, rows
 from benchmarks.guards.subjects import crowd, rendered, tofu_authors
 from gateway.guards.policy import compile_policy
@@ -14,8 +22,8 @@ from gateway.guards.policy import compile_policy
 TARGETS = 1_000
 EXAMPLES = 12
 
-BESIDE = ("strangers", "exercises", "common facts, nobody", "descriptions of others")
-"""Prompts made up for this: easy ones, and those in which two facts of some target meet by construction."""
+BESIDE = ("strangers", "exercises", "common facts, nobody", "descriptions of others", "namesakes, a letter off")
+"""Prompts made up for this: easy ones, and those that are near some target by construction."""
 
 Tell = Callable[[str, float], None]
 
@@ -42,7 +50,9 @@ def measure(tell: Tell, data: Path, every: int = 1) -> dict[str, Any]:
     forgotten, _, _ = tofu_authors(data)
     targets = crowd(forgotten, TARGETS)
     policy = compile_policy(1, targets)
-    sources = (public(data), other_authors(data), namesakes([*targets.values()]), common_words(), described_others())
+    people = [*targets.values()]
+    made_up = (namesakes(people), siblings(data, people), common_words(), described_others())
+    sources = (public(data), other_authors(data), *made_up)
     prompts = [prompt for source in sources for prompt in islice(source, 0, None, every)]
     read: list[Reading] = []
     for done, prompt in enumerate(prompts):

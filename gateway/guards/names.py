@@ -10,7 +10,6 @@ from gateway.guards.normalise import SYMBOLS as _SYMBOLS
 
 LONG_LETTERS = 7  # names this long are recognised inside a longer word
 MISPLACED_SPACE_LETTERS = 9  # names this long are recognised with spaces in the wrong places
-SLIP_LETTERS = 5  # words of a name this long are recognised with a letter missing or wrong
 FUZZY_LETTERS = 8  # names this long are recognised with one letter wrong
 _DISGUISED_LETTERS = 6  # shorter ones are ordinary words when reversed or in rot13
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rapidfuzz.distance import OSA
 
 from gateway.guards.letters import Hashes, Joined, Numbers, Table, Words, merged_table
 from gateway.guards.names import FUZZY_LETTERS
@@ -95,8 +94,3 @@ def windows_of(words: Words, most: int) -> Iterator[Windows]:
         head = _key(words.between(starts, starts + half), words.values[ends - 1], lengths)
         tail = _key(words.between(ends - half, ends) ^ _LAST_HALF, words.values[starts], lengths)
         yield Windows(starts, ends, np.concatenate((head, tail)))
-
-
-def one_wrong(written: str, name: str) -> bool:
-    """Whether exactly one letter is wrong, missing, too many, or swapped with its neighbour."""
-    return OSA.distance(written, name, score_cutoff=1) == 1

@@ -10,7 +10,6 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
-from rapidfuzz.distance import Prefix
 
 from gateway.guards.letters import Filter, Numbers, Sequences, Words
 from gateway.guards.lookalike import is_genuine, lookalike_key
@@ -18,13 +17,13 @@ from gateway.guards.names import (
     FUZZY_LETTERS,
     LONG_LETTERS,
     MISPLACED_SPACE_LETTERS,
-    SLIP_LETTERS,
     Form,
     Spelling,
     spellings,
 )
-from gateway.guards.near import MOST_LETTERS, NearNames, one_wrong, windows_of
+from gateway.guards.near import MOST_LETTERS, NearNames, windows_of
 from gateway.guards.normalise import Folded
+from gateway.guards.slips import is_slip, one_wrong
 from gateway.guards.sounds import SpokenNames, romanised, sounds_like, spoken
 
 _LOOKALIKE_LETTERS = 5
@@ -199,7 +198,7 @@ class Segment:
                     hits.fuzzy.append((start, end, self._owners[number].target))
 
     def _is_near(self, written: str, number: int) -> bool:
-        return one_wrong(written, self._near_letters[number]) and _is_misspelling(written, self._ways(number)[0])
+        return one_wrong(written, self._near_letters[number]) and is_slip(written, self._ways(number)[0])
 
     def search_lookalike(self, reading: Reading, hits: Hits) -> None:
         """Add what is named in a text folded by its look."""
@@ -262,21 +261,3 @@ def _are_initials(spelling: Spelling, text: str, folded: Folded, start: int) -> 
             if text[following : following + 1] not in _DOTS and not (clear and set_off):
                 return False
     return True
-
-
-def _is_misspelling(written: str, name: Spelling) -> bool:
-    """Whether one wrong letter is a slip, not another name or word.
-
-    Other names differ where a word begins or ends, and a short word with a letter missing or wrong is another word.
-    """
-    letters = name.letters
-    at = Prefix.similarity(written, letters)
-    begins = at == 0 or at in name.word_starts
-    if len(written) > len(letters):
-        doubled = at > 0 and written[at] == written[at - 1]
-        return doubled or not (begins or at == len(letters))
-    if len(written) == len(letters) and sorted(written) == sorted(letters):
-        return not begins
-    first = max((start for start in name.word_starts if start <= at), default=0)
-    after = min((start for start in name.word_starts if start > at), default=len(letters))
-    return not begins and at + 1 < after and after - first >= SLIP_LETTERS
