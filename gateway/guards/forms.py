@@ -25,17 +25,24 @@ _DIGITS = tuple(
         "零 一 二 三 四 五 六 七 八 九",
     )
 )
-_ENGLISH = """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-    seventeen eighteen nineteen""".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-
+_ENGLISH, _TENS = (
+    words.split()
+    for words in (
+        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "eighteen nineteen",
+        "twenty thirty forty fifty sixty seventy eighty ninety",
+    )
+)
 _MONTHS = {
-    "en": "January February March April May June July August September October November December".split(),
-    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split(),
-    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split(),
-    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split(),
-    "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre".split(),
-    "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro".split(),
+    language: names.split()
+    for language, names in {
+        "en": "January February March April May June July August September October November December",
+        "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
+        "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+        "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+        "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    }.items()
 }
 _MONTH = {name.casefold(): number for names in _MONTHS.values() for number, name in enumerate(names, start=1)}
 _MONTH |= {name[:3].casefold(): number for number, name in enumerate(_MONTHS["en"], start=1)}
@@ -79,7 +86,7 @@ def spelt_numbers(run: str) -> list[str]:
         if all(pair >= 10 for pair in pairs):
             found.append(" ".join(map(_below_hundred, pairs)))
     if len(digits) == 4 and digits[0]:
-        found.append(_thousands(int("".join(map(str, digits)))))
+        found += [_thousands(int("".join(map(str, digits))), link) for link in ("", "and ")]
     return list(dict.fromkeys(found))
 
 
@@ -113,11 +120,11 @@ def _below_hundred(number: int) -> str:
     return _TENS[tens - 2] + (f" {_ENGLISH[ones - 1]}" if ones else "")
 
 
-def _thousands(number: int) -> str:
-    """1000 to 9999 in English, without "and"."""
+def _thousands(number: int, link: str) -> str:
+    """1000 to 9999 in English."""
     thousands, rest = divmod(number, 1000)
     hundreds, rest = divmod(rest, 100)
     words = [f"{_ENGLISH[thousands - 1]} thousand"]
     words += [f"{_ENGLISH[hundreds - 1]} hundred"] if hundreds else []
-    words += [_below_hundred(rest)] if rest else []
+    words += [link + _below_hundred(rest)] if rest else []
     return " ".join(words)

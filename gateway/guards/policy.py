@@ -3,7 +3,7 @@
 import hashlib
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,9 +12,10 @@ from gateway.guards.actions import Response, strictest
 from gateway.guards.audit import OutputAudit
 from gateway.guards.descriptions import DescriptionIndex
 from gateway.guards.matcher import Match, NameMatcher
-from gateway.guards.names_tables import table_id
+from gateway.guards.names_tables import NamesTable, table_id
 from gateway.guards.normalise import fold, respellings
 from gateway.guards.phrase_set import PhraseSet
+from gateway.guards.told import UNCOMMON, Commonness, told_phrases
 from gateway.guards.withholding import EVERYONE, NamesByAudience, names_by_audience
 from unlearn_engine.data.names import unseen_name
 
@@ -60,7 +61,8 @@ class Policy:
     adapter: AdapterRef | None
     _names: NamesByAudience = field(repr=False)
     _target_tables: Mapping[str, str] = field(repr=False)  # target id -> table id
-    _tables: Mapping[str, tuple[str, ...]] = field(repr=False)  # table id -> phrases
+    _tables: Mapping[str, NamesTable | Target] = field(repr=False)  # table id -> what it is made of
+    _commonness: Commonness = field(repr=False)
     _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _phrase_sets: dict[str, PhraseSet] = field(default_factory=dict, repr=False, compare=False)
 
@@ -130,22 +132,45 @@ class Policy:
         return self._target_tables[target_id]
 
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Table id -> phrases. Ids are digests: equal ids, equal tables."""
-        return self._tables
+        """Table id -> phrases, made when asked for. Ids are digests of what they are made of."""
+        return _Tables(self._tables, self._commonness)
 
     def unstated(self, target_id: str, prompt: str) -> PhraseSet | None:
         """What of a target's table the prompt does not state itself; None where the whole table is to be forbidden."""
         target = self.targets[target_id]
-        stated = _stated(target.phrases, prompt) if target.in_context == "allow" else set()
-        if not stated:
+        if target.in_context != "allow":
             return None
-        return PhraseSet((*target.names, *(phrase for phrase in target.phrases if phrase not in stated)))
+        phrases = told_phrases(target.phrases, target.names, self._commonness.weight)
+        if not (stated := _stated(phrases, prompt)):
+            return None
+        return PhraseSet((*target.names, *(phrase for phrase in phrases if phrase not in stated)))
 
     def phrase_set(self, table_id: str) -> PhraseSet:
         """A table compiled for the output audit. Raises KeyError for an id that is not of this policy."""
         if table_id not in self._phrase_sets:
-            self._phrase_sets[table_id] = PhraseSet(self._tables[table_id])
+            self._phrase_sets[table_id] = PhraseSet(self.tables()[table_id])
         return self._phrase_sets[table_id]
+
+
+class _Tables(Mapping[str, tuple[str, ...]]):
+    """Phrases by table id; those of a target are derived each time, since they take more memory than its facts."""
+
+    def __init__(self, made_of: Mapping[str, NamesTable | Target], commonness: Commonness) -> None:
+        self._made_of = made_of
+        self._commonness = commonness
+
+    def __getitem__(self, table_id: str) -> tuple[str, ...]:
+        table = self._made_of[table_id]
+        if isinstance(table, NamesTable):
+            return table.names
+        phrases = told_phrases(table.phrases, table.names, self._commonness.weight)
+        return tuple(sorted({*table.names, *phrases}))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made_of)
+
+    def __len__(self) -> int:
+        return len(self._made_of)
 
 
 def compile_policy(
@@ -162,19 +187,18 @@ def compile_policy(
     removed = known.keys() - targets.keys() if len(targets) < len(known) + added else set()
     renamed = [target for target in changed if _named(known.get(target.id)) != _named(target)]
     target_tables = dict(previous._target_tables) if previous else {}
-    tables = dict(previous._tables) if previous else {}
+    tables: dict[str, NamesTable | Target] = dict(previous._tables) if previous else {}
     for id_ in (*removed, *(target.id for target in changed)):
         tables.pop(target_tables.pop(id_, ""), None)
     for target in changed:
-        phrases = tuple(sorted({*target.names, *target.phrases}))
-        target_tables[target.id] = table_id("target", target.id, *phrases)
-        tables[target_tables[target.id]] = phrases
+        target_tables[target.id] = table_id("target", target.id, *sorted({*target.names, *target.phrases}))
+        tables[target_tables[target.id]] = target
     names_before: NamesByAudience = previous._names if previous else {}
     names = names_by_audience(targets, names_before, frozenset(target.id for target in renamed), removed)
     for group in names_before.values():
         for table in group:
             tables.pop(table.id, None)
-    tables.update((table.id, table.names) for group in names.values() for table in group)
+    tables.update((table.id, table) for group in names.values() for table in group)
     policy = Policy(
         version,
         dict(targets),
@@ -188,6 +212,10 @@ def compile_policy(
         names,
         target_tables,
         tables,
+        (previous._commonness if previous else UNCOMMON).with_changes(
+            (target.phrases for target in changed),
+            (known[id_].phrases for id_ in (*removed, *(target.id for target in changed)) if id_ in known),
+        ),
     )
     if previous:
         policy._phrase_sets.update((id_, known) for id_, known in previous._phrase_sets.items() if id_ in tables)

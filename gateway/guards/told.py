@@ -25,13 +25,15 @@ NGRAM_WORDS = 2  # telling ones
 _HAN_BITS, _HAN_LETTERS = 36.0, 4  # letters of a script without spaces tell less each
 _HAN_CONTENT_BITS = 8.0
 _MOST_READ = 50_000  # characters of one answer
-_SENTENCE = re.compile(r"[.!?;:\n](?=\s|\Z)|[。！？；]|\s[-–—]\s|[\"“”«»()]")  # noqa: RUF001
-_CAPITALISED = r"[^\W\d_a-z][\w'’-]*"  # noqa: RUF001
+_SENTENCE = re.compile(r"[.!?;:\n](?=\s|\Z)|[。！？；]|\s[-–—]\s|[\"“”«»()]")
+_CAPITALISED = r"[^\W\d_a-z][\w'’-]*"
 _ENTITY = re.compile(
     rf"[\"“«](?P<title>[^\"“”«»\n]{{4,80}})[\"”»]"
     rf"|(?P<span>{_CAPITALISED}(?:\s+(?:(?:of|the|de|del|di|du|des|la|von|van|der|and|y|e)\s+){{0,2}}{_CAPITALISED})*)"
 )
 _NUMBER = re.compile(r"\d[\d\s.,/()-]*\d")
+_FEW = 50  # targets: with fewer, sharing says little
+_SHARED_BITS = 4.0  # a stem keeps its weight until about one target in ten shares it
 _LEAST_NUMBER = 4  # digits; three tell nothing outside of a short answer
 
 Weight = Callable[[str], float]
@@ -45,9 +47,7 @@ class _Word:
     unspaced: bool
 
 
-def told_phrases(
-    answers: Iterable[str], names: Iterable[str] = (), weight: Weight = surprisal
-) -> tuple[str, ...]:
+def told_phrases(answers: Iterable[str], names: Iterable[str] = (), weight: Weight = surprisal) -> tuple[str, ...]:
     """The phrases to forbid, sorted; `MOST_PHRASES` at most: short answers first, then what tells most.
 
     `weight` gives the bits of a stem (`words.surprisal`, or less where many targets share it); words of the target's
@@ -61,7 +61,7 @@ def told_phrases(
     whole: dict[str, None] = {}
     parts: dict[str, float] = {}
     for answer in dict.fromkeys(answers):
-        if _length(found := _words(answer[:_MOST_READ])) <= SHORT_WORDS:
+        if _surely_short(answer) or _length(found := _words(answer[:_MOST_READ])) <= SHORT_WORDS:
             whole.update(dict.fromkeys(forms(answer)))
         else:
             for bits, part in _parts(answer[:_MOST_READ], found, told):
@@ -96,14 +96,18 @@ class Commonness:
         return Commonness(+counts, self.targets + len(more) - len(fewer))
 
 
-_FEW = 50  # targets: with fewer, sharing says little
-_SHARED_BITS = 4.0  # a stem keeps its weight until about one target in ten shares it
+UNCOMMON = Commonness({})
 
 
 def long_stems(answers: Iterable[str]) -> set[str]:
     """The stems of the long ones among the answers about one target."""
-    read = (_words(answer[:_MOST_READ]) for answer in answers)
+    read = (_words(answer[:_MOST_READ]) for answer in answers if not _surely_short(answer))
     return {word.stem for found in read if _length(found) > SHORT_WORDS for word in found}
+
+
+def _surely_short(answer: str) -> bool:
+    """Without reading it; most answers are."""
+    return len(answer) <= SHORT_WORDS or (answer.isascii() and len(answer) <= 40 and answer.count(" ") < 3)
 
 
 def _parts(answer: str, found: list[_Word], weight: Weight) -> Iterator[tuple[float, str]]:
@@ -131,7 +135,7 @@ def _entity(answer: str, entity: re.Match[str], weight: Weight) -> Iterator[tupl
     text, start = (entity["title"], entity.start("title")) if entity["title"] else (entity["span"], entity.start())
     bits = [weight(word.stem) for word in _words(text)]
     told = [one for one in bits if one >= CONTENT_BITS]
-    opens = not answer[:start].strip() or answer[:start].rstrip()[-1] in ".!?:。！？"  # noqa: RUF001
+    opens = not answer[:start].strip() or answer[:start].rstrip()[-1] in ".!?:。！？"
     if len(told) > 1 or (len(bits) == 1 and told and bits[0] >= RARE_BITS and not opens):
         yield sum(told), text
 
@@ -155,9 +159,7 @@ def _ngrams(answer: str, words: list[_Word], weight: Weight) -> Iterator[tuple[f
 
 
 def _needs(word: _Word) -> tuple[float, float, int]:
-    return (
-        (_HAN_CONTENT_BITS, _HAN_BITS, _HAN_LETTERS) if word.unspaced else (CONTENT_BITS, NGRAM_BITS, NGRAM_WORDS)
-    )
+    return (_HAN_CONTENT_BITS, _HAN_BITS, _HAN_LETTERS) if word.unspaced else (CONTENT_BITS, NGRAM_BITS, NGRAM_WORDS)
 
 
 def _words(text: str) -> list[_Word]:
