@@ -12,7 +12,7 @@ setup:           ## install into .venv, start nothing
 	@VENV=$(VENV) bash deploy/install.sh
 
 serve: setup     ## start the gateway on the demo model (http://127.0.0.1:8000)
-	@$(BIN)/unlearn-gateway serve --data-dir data --port $(PORT) --allow-guards-off
+	@$(BIN)/unlearn-gateway serve --data-dir data --port $(PORT) --no-auth --allow-guards-off
 
 test: setup      ## run the tests
 	$(BIN)/python -m pytest

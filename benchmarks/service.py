@@ -103,7 +103,7 @@ def running_service(data_dir: Path, *options: str, log: Path | None = None) -> I
     """`unlearn-gateway serve` on the demo model, ready to answer, its worker loaded; stopped by SIGTERM afterwards."""
     port = free_port()
     command = [sys.executable, "-m", "gateway", "serve", "--data-dir", str(data_dir), "--port", str(port)]
-    command += ["--allow-guards-off", *options]
+    command += ["--no-auth", "--allow-guards-off", *options]
     with (log or Path(os.devnull)).open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)
         service = Service(f"http://127.0.0.1:{port}", process)

@@ -3,15 +3,12 @@
 import asyncio
 import contextlib
 import logging
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import uvloop
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from rich.console import Console
@@ -29,19 +26,22 @@ from gateway.forget.store import Store
 from gateway.guards.policy import Policy
 from gateway.guards.sample import SampledPrompt
 from gateway.model_files import ModelNotFound, model_folder
+from gateway.security.forms import NewKey, make
+from gateway.security.gate import Gate
+from gateway.security.key_store import KeyStore
+from gateway.security.keys import KeyRing, Scope
+from gateway.security.routes import router as key_router
 from gateway.serving.environment import has_gpu, prepare_environment
 from gateway.serving.errors import ServingError
 from gateway.serving.host import ServeOptions, Serving, serve
 from gateway.settings import Settings
+from gateway.worker_process import WorkerProcess, WorkerState
 from unlearn_engine.demo import BASE_PATH
 
 logger = logging.getLogger(__name__)
 
-WORKER_STOP_S = 5.0
-WORKER_RESTART_S = (1.0, 60.0)  # first and longest pause before a worker that ended is started again
 FIRST_POLICY_S = 30.0
-
-WorkerState = Literal["off", "loading", "ready", "restarting"]
+NOTE_USE_EVERY_S = 60.0
 
 
 class Readiness(BaseModel):
@@ -52,62 +52,6 @@ class Readiness(BaseModel):
     store_up: bool
     orphans: int
     worker: WorkerState
-
-
-@dataclass
-class WorkerProcess:
-    """The erasure worker beside the gateway: started once the engine serves, started again when it ends."""
-
-    settings: Settings
-    redis_url: str
-    state: WorkerState
-
-    async def keep(self) -> None:
-        """Run until cancelled."""
-        pause_s, longest_s = WORKER_RESTART_S
-        while True:
-            self.state = "loading"
-            started = time.monotonic()
-            await self._once()
-            self.state = "restarting"
-            if time.monotonic() - started > longest_s:
-                pause_s = WORKER_RESTART_S[0]
-            logger.error("the erasure worker ended, starting it again in %.0f s", pause_s)
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, longest_s)
-
-    async def _once(self) -> None:
-        settings = self.settings
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "worker", "--parent", str(os.getpid())),
-            *("--model", settings.model, "--data-dir", str(settings.data_dir), "--redis-url", self.redis_url),
-            *("--worker-threads", str(settings.worker_threads)),
-            stdout=asyncio.subprocess.PIPE,
-            env=_worker_environment(),
-        )
-        assert process.stdout is not None  # noqa: S101 it is a pipe
-        try:
-            async for line in process.stdout:
-                if line.strip().startswith(b"worker: ready"):
-                    self.state = "ready"
-            await process.wait()
-        finally:
-            if process.returncode is None:
-                process.terminate()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), WORKER_STOP_S)
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-
-def _worker_environment() -> dict[str, str]:
-    """Without the engine's settings: the worker trains on as many threads as it is told.
-
-    Threads that wait for each other spin only shortly: beside a busy engine, longer spinning makes two slower than one.
-    """
-    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "UNLEARN_CONFIG")}
-    return kept | {"GOMP_SPINCOUNT": "10000", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def run(settings: Settings, vllm_args: tuple[str, ...], console: Console) -> None:
@@ -156,8 +100,18 @@ class _Gateway:
                 if state is State.GUARDED:
                     await enqueue("erase", request_id)
 
+            keys = KeyStore.from_url(redis_url)
+            stack.push_async_callback(keys.aclose)
+            await self._make_bootstrap_key(keys)
+            ring = KeyRing()
+            used: dict[str, float] = {}
             self._replica = Replica(
-                store, self._apply, identity, on_moved=on_moved, max_staleness_s=settings.max_staleness_s
+                store,
+                self._apply,
+                identity,
+                on_moved=on_moved,
+                on_keys=ring.replace,
+                max_staleness_s=settings.max_staleness_s,
             )
             self._worker = WorkerProcess(settings, redis_url, "loading" if settings.worker else "off")
             background = await stack.enter_async_context(_background())
@@ -168,6 +122,7 @@ class _Gateway:
                 background(self._replica.run())
                 background(_reconcile(jobs))
                 background(self._show_metrics(store, jobs))
+                background(_note_use(keys, used))
                 await self._until_caught_up()
                 if settings.worker:
                     background(self._worker.keep())
@@ -203,9 +158,26 @@ class _Gateway:
             dry_runs = DryRuns(self._policy, self._sampled_prompts)
             routers = [
                 forget_router(store, enqueue=enqueue, closing=self._closing, dry_runs=dry_runs),
+                key_router(keys),
                 self._readiness(),
             ]
-            await serve(options, on_ready, routers, self._tell, observer=metrics.PrometheusObserver())
+
+            def configure(app: FastAPI) -> None:
+                if settings.auth:
+                    app.add_middleware(Gate, ring=ring, shared_throttle=keys.throttle, used=used)
+
+            observer = metrics.PrometheusObserver()
+            await serve(options, on_ready, routers, self._tell, observer=observer, configure=configure)
+
+    async def _make_bootstrap_key(self, keys: KeyStore) -> None:
+        if self._settings.bootstrap_key is None:
+            return
+        try:
+            await make(
+                keys, NewKey(name="bootstrap", scopes=set(Scope)), self._settings.bootstrap_key.get_secret_value()
+            )
+        except ValueError as error:
+            raise ServingError(f"UNLEARN_BOOTSTRAP_KEY: {error}") from None
 
     async def _apply(self, policy: Policy) -> None:
         assert self._serving is not None  # noqa: S101 the replica runs only once the engine serves
@@ -268,7 +240,11 @@ class _Gateway:
 
     def _greet(self, url: str) -> None:
         self._tell(f"[bold green]ready[/] at [bold]{url}[/]")
-        if self._settings.model_name == "demo" and self._settings.model == str(BASE_PATH):
+        if self._settings.auth:
+            self._console.print("API keys: unlearn-gateway keys create --name WHOSE --scope chat", markup=False)
+        else:
+            self._console.print("[yellow]--no-auth: whoever reaches this address may do everything.[/]", soft_wrap=True)
+        if not self._settings.auth and self._settings.model_name == "demo" and self._settings.model == str(BASE_PATH):
             from gateway.greeting import story
 
             told = story(url, self._settings.allow_guards_off)
@@ -278,6 +254,19 @@ class _Gateway:
                 "[yellow]--allow-guards-off: the header X-Unlearn-Guards bypasses the guards. Never in production.[/]",
                 soft_wrap=True,
             )
+
+
+async def _note_use(keys: KeyStore, used: dict[str, float]) -> None:
+    """Says now and then which API keys were used."""
+    while True:
+        await asyncio.sleep(NOTE_USE_EVERY_S)
+        latest = dict(used)
+        with contextlib.suppress(StoreUnavailable):
+            if latest:
+                await keys.used(latest)
+            for id_, at in latest.items():
+                if used[id_] == at:
+                    del used[id_]
 
 
 @contextlib.asynccontextmanager

@@ -11,14 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.client import GatewayClient, GatewayError
+from gateway.forget.errors import ForgetError
+from gateway.key_commands import app as keys_app
 
 app = typer.Typer(name="unlearn-gateway", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 demo_app = typer.Typer(help="The small invented world that the demo model knows.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
+app.add_typer(keys_app, name="keys")
 out = Console()
 err = Console(stderr=True)
 
 Url = Annotated[str, typer.Option(envvar="UNLEARN_URL", help="where the gateway listens")]
+Key = Annotated[str | None, typer.Option(envvar="UNLEARN_API_KEY", help="the gateway's API key for you")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
 RequestId = Annotated[str, typer.Argument(help="id of the forget request")]
 Config = Annotated[Path | None, typer.Option(help="TOML file with any of these settings")]
@@ -33,7 +37,7 @@ def main() -> None:
     """Entry point: a known error becomes one line on stderr and exit status 1."""
     try:
         app(standalone_mode=True)
-    except GatewayError as error:
+    except (GatewayError, ForgetError) as error:
         err.print(f"[red]error:[/] {error}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -64,6 +68,9 @@ def serve(
     redis_url: RedisUrl = None,
     worker: Annotated[bool | None, typer.Option("--worker/--no-worker", help="erasure worker beside it [yes]")] = None,
     worker_threads: Threads = None,
+    auth: Annotated[
+        bool | None, typer.Option("--auth/--no-auth", help="ask for API keys [yes]; without, only on loopback")
+    ] = None,
     allow_guards_off: Annotated[
         bool | None,
         typer.Option(
@@ -85,6 +92,7 @@ def serve(
         redis_url=redis_url,
         worker=worker,
         worker_threads=worker_threads,
+        auth=auth,
         allow_guards_off=allow_guards_off,
         verbose=verbose,
     )
@@ -127,10 +135,11 @@ def forget(
         bool, typer.Option("--wait", help="follow it until it is erased (or only guarded, or failed)")
     ] = False,
     url: Url = LOCAL,
+    api_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask the model to forget someone or something."""
-    with GatewayClient(url) as client:
+    with GatewayClient(url, api_key) as client:
         request = client.submit(name, alias or [], kind, response)
         if wait:
             request = client.follow(request["id"], None if as_json else err)
@@ -143,10 +152,11 @@ def forget(
 def requests(
     state: Annotated[str | None, typer.Option(help="only those in this state")] = None,
     url: Url = LOCAL,
+    api_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """List the forget requests (never the subjects)."""
-    with GatewayClient(url) as client:
+    with GatewayClient(url, api_key) as client:
         found = list(client.requests(state))
     if as_json:
         print(json.dumps({"requests": found}, indent=2))
@@ -160,9 +170,9 @@ def requests(
 
 
 @app.command()
-def show(request_id: RequestId, url: Url = LOCAL, as_json: AsJson = False) -> None:
+def show(request_id: RequestId, url: Url = LOCAL, api_key: Key = None, as_json: AsJson = False) -> None:
     """Show one forget request: its state, protection, erasure and verification."""
-    with GatewayClient(url) as client:
+    with GatewayClient(url, api_key) as client:
         _show(client.request(request_id), as_json)
 
 
@@ -171,10 +181,11 @@ def withdraw(
     request_id: RequestId,
     wait: Annotated[bool, typer.Option("--wait", help="follow it until the weights are back as well")] = False,
     url: Url = LOCAL,
+    api_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Take a forget request back: the model answers again as before."""
-    with GatewayClient(url) as client:
+    with GatewayClient(url, api_key) as client:
         request = client.act(request_id, "withdraw")
         if wait:
             request = client.follow(request_id, None if as_json else err)
@@ -182,9 +193,9 @@ def withdraw(
 
 
 @app.command()
-def retry(request_id: RequestId, url: Url = LOCAL, as_json: AsJson = False) -> None:
+def retry(request_id: RequestId, url: Url = LOCAL, api_key: Key = None, as_json: AsJson = False) -> None:
     """Try a failed erasure once more (the guard was on all the time)."""
-    with GatewayClient(url) as client:
+    with GatewayClient(url, api_key) as client:
         _show(client.act(request_id, "retry"), as_json)
 
 

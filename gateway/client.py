@@ -20,8 +20,9 @@ class GatewayError(Exception):
 class GatewayClient:
     """Talks to the gateway at `url`; raises `GatewayError` for everything that goes wrong."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=30)
+    def __init__(self, url: str, api_key: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=30)
 
     def __enter__(self) -> Self:
         return self

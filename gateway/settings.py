@@ -1,9 +1,10 @@
 """One typed settings class: command line over environment (UNLEARN_*) over an optional TOML file."""
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from unlearn_engine.demo import BASE_PATH
@@ -28,6 +29,8 @@ class Settings(BaseSettings):
     worker_dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the erasure worker's base weights")
     worker_quantise: Literal[4, 8] | None = Field(None, description="bits of the erasure worker's base weights")
     worker_checkpointing: bool = Field(False, description="the erasure worker computes twice to save memory")
+    auth: bool = Field(True, description="ask for API keys; without, everyone may do everything: on loopback only")
+    bootstrap_key: SecretStr | None = Field(None, description="an API key with every scope that exists from the start")
     allow_guards_off: bool = Field(
         False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
     )
@@ -41,6 +44,14 @@ class Settings(BaseSettings):
         1000, ge=0, le=1000, description="of the latest prompts, so many are kept in memory for dry runs; 0: none"
     )
     verbose: bool = Field(False, description="show the engine's own log")
+
+    @model_validator(mode="after")
+    def _anonymous_only_at_home(self) -> Self:
+        if not self.auth and not _is_loopback(self.host):
+            raise ValueError(
+                f"--no-auth lets everyone who reaches {self.host} do everything: it is allowed on 127.0.0.1 only"
+            )
+        return self
 
     @property
     def model_name(self) -> str:
@@ -72,6 +83,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line first, then environment, then the TOML file named by `config`."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_settings(config: Path | None, **given: Any) -> Settings:

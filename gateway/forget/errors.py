@@ -3,6 +3,7 @@
 ForgetError
 ├── StoreUnavailable        Redis is away, full or cannot promise durability; nothing is lost by trying again
 ├── RequestNotFound
+├── KeyNotFound             no API key has this id
 ├── IllegalTransition       the request is in a state that does not allow it
 ├── RevisionMismatch        If-Match names another revision
 ├── IdempotencyConflict     the key was used with another body
@@ -24,6 +25,10 @@ class StoreUnavailable(ForgetError):
 
 class RequestNotFound(ForgetError):
     """No request has this id."""
+
+
+class KeyNotFound(ForgetError):
+    """No API key has this id."""
 
 
 class IllegalTransition(ForgetError):

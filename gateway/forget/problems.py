@@ -13,6 +13,7 @@ from gateway.forget.errors import (
     IdempotencyConflict,
     IllegalTransition,
     InvalidCursor,
+    KeyNotFound,
     RequestNotFound,
     RevisionMismatch,
     StoreUnavailable,
@@ -72,6 +73,8 @@ def from_forget_error(error: ForgetError) -> Problem:
             return Problem(
                 404, "not_found", "No such forget request", "Check the id; GET /v1/forget-requests lists all."
             )
+        case KeyNotFound():
+            return Problem(404, "not_found", "No such API key", "Check the id; GET /v1/keys lists all.")
         case IllegalTransition():
             return Problem(
                 409,

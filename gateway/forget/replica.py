@@ -5,7 +5,7 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from gateway.forget.connection import BLOCK_S
@@ -14,11 +14,13 @@ from gateway.forget.model import State
 from gateway.forget.snapshot import NOWHERE, Composite, Continuity, EnforcedRequest, Mark
 from gateway.forget.store import DEFAULT_LEASE_S, Store
 from gateway.guards.policy import AdapterRef, Policy, Target, compile_policy
+from gateway.security.keys import ApiKey
 
 logger = logging.getLogger(__name__)
 
 Apply = Callable[[Policy], Awaitable[None]]
 OnMoved = Callable[[str, State], Awaitable[None]]
+OnKeys = Callable[[Sequence[ApiKey]], None]
 
 HEARTBEAT_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
@@ -33,6 +35,8 @@ class Replica:
 
     While the store is away the last policy stays enforced; `ready` ends after `max_staleness_s`. If the store comes
     back with an older state, nothing that was enforced is dropped: see `orphans`.
+
+    `on_keys` gets every API key whenever one was made or revoked.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Replica:
         replica_id: str,
         *,
         on_moved: OnMoved | None = None,
+        on_keys: OnKeys | None = None,
         max_staleness_s: float = DEFAULT_LEASE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -49,6 +54,7 @@ class Replica:
         self._apply = apply
         self._id = replica_id
         self._on_moved = on_moved
+        self._on_keys = on_keys
         self._max_staleness_s = max_staleness_s
         self._clock = clock
         self._heard_at = -math.inf
@@ -125,6 +131,8 @@ class Replica:
         asked_at = self._clock()
         changes = await self._store.changes(self._wanted)
         self._heard_at = asked_at
+        if changes.keys is not None and self._on_keys is not None:
+            self._on_keys(changes.keys)
         listed = {request.id: request for request in changes.enforced}
         match changes.continuity:
             case Continuity.SAME:

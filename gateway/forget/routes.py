@@ -25,7 +25,7 @@ from gateway.forget.problems import (
     malformed_json,
 )
 from gateway.forget.resource import PATH
-from gateway.forget.store import Event, Store
+from gateway.forget.store import ANONYMOUS, Event, Store
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class _LimitedRequest(Request):
             async for chunk in self.stream():
                 self._limited += chunk
                 if len(self._limited) > MAX_BODY_BYTES:
-                    detail = f"A forget request has at most {MAX_BODY_BYTES} bytes."
+                    detail = f"A request has at most {MAX_BODY_BYTES} bytes."
                     raise Problem(413, "body_too_large", "Body too large", detail)
         return self._limited
 
@@ -120,12 +120,14 @@ def router(
     @routes.post("/forget-requests", status_code=201, responses={409: problem, 413: problem, 415: problem})
     async def submit(
         body: ForgetRequestIn,
+        request: Request,
         response: Response,
         idempotency_key: Annotated[str | None, Header(max_length=255, min_length=1)] = None,
         prefer: Annotated[str | None, Header(description="`wait=N`: answer when all replicas enforce it")] = None,
     ) -> ForgetRequest:
         """Forget: durable, and normally enforced, when this answers."""
-        id_ = await store.submit(body, idempotency_key=idempotency_key)
+        principal = getattr(request.state, "principal", ANONYMOUS)
+        id_ = await store.submit(body, idempotency_key=idempotency_key, principal=principal)
         wait = _WAIT.search(prefer or "")
         timeout_s = min(float(wait[1]), MAX_WAIT_S) if wait else first_wait_s
         await store.wait_until_guarded(id_, timeout_s)

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.forget.model import ForgetRequestIn, InContext, State
 from gateway.forget.sealer import Sealer
 from gateway.guards.actions import Response
+from gateway.security.keys import ApiKey
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Changes:
     composite: Composite | None
     enforced: tuple[EnforcedRequest, ...] = ()
     dropped: frozenset[str] = frozenset()
+    keys: tuple[ApiKey, ...] | None = None  # every API key; None: the same as before
 
 
 def parse_composite(flat: Sequence[str]) -> Composite | None:
@@ -96,7 +98,7 @@ def join_ids(ids: Sequence[str] | frozenset[str]) -> str:
 
 def parse_changes(reply: Sequence[Any], sealer: Sealer) -> Changes:
     """`Changes` from the reply of `changes.lua`, with the subjects unsealed."""
-    continuity, version, chain, composite, *records = reply
+    continuity, version, chain, composite, keys, *records = reply
     enforced = []
     dropped = set()
     for id_, active, *record in records:
@@ -110,6 +112,7 @@ def parse_changes(reply: Sequence[Any], sealer: Sealer) -> Changes:
         parse_composite(composite),
         tuple(enforced),
         frozenset(dropped),
+        tuple(ApiKey.parse(id_, flat) for id_, flat in keys) if keys is not None else None,
     )
 
 

@@ -9,18 +9,18 @@ from typing import Any, Self
 
 import redis.asyncio
 
-from gateway.forget.connection import BLOCK_S, WAITAOF_TIMEOUT_MS, answering, connect, has_waitaof
+from gateway.forget.connection import BLOCK_S, answering, connect
 from gateway.forget.errors import (
     IdempotencyConflict,
     IllegalTransition,
     InvalidCursor,
     RequestNotFound,
     RevisionMismatch,
-    StoreUnavailable,
 )
 from gateway.forget.model import AdapterState, ForgetRequest, ForgetRequestIn, PolicyState, Replicas, State
 from gateway.forget.resource import View, moment, parse_view
-from gateway.forget.scripts import ROOT, script
+from gateway.forget.scripted import Scripted
+from gateway.forget.scripts import ROOT
 from gateway.forget.sealer import OpenSealer, Sealer
 from gateway.forget.snapshot import Changes, Mark, parse_changes, subject_text
 
@@ -46,26 +46,17 @@ class Acknowledgement:
     moved: tuple[tuple[str, State], ...]
 
 
-class Store:
+class Store(Scripted):
     """Forget requests in Redis. Every method raises `StoreUnavailable` when Redis is away."""
 
     def __init__(self, client: redis.asyncio.Redis, sealer: Sealer | None = None) -> None:
-        self._client = client
+        super().__init__(client)
         self._sealer = sealer or OpenSealer()
-        self._waitaof: bool | None = None
 
     @classmethod
     def from_url(cls, url: str, sealer: Sealer | None = None) -> Self:
         """A store on the Redis at `url`; connects when first used."""
         return cls(connect(url), sealer)
-
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._client.aclose()
-
-    async def check(self) -> None:
-        """Finds out what the server can promise; warns in the log if that is not durability."""
-        self._waitaof = await has_waitaof(self._client)
 
     async def submit(
         self, request: ForgetRequestIn, *, idempotency_key: str | None = None, principal: str = ANONYMOUS
@@ -213,25 +204,6 @@ class Store:
         async with answering():
             reply: Any = await self._client.xread({key: after}, count=500, block=block_ms)
         return reply[0][1] if reply else []
-
-    async def _run(self, name: str, *arguments: str | int) -> Any:
-        async with answering():
-            return await self._client.eval(script(name), 1, ROOT, *arguments)
-
-    async def _write(self, name: str, *arguments: str | int) -> Any:
-        """Like `_run`, but returns only when the server has the change on disk, if it can tell."""
-        if self._waitaof is None:
-            await self.check()
-        if not self._waitaof:  # an embedded server answers only after its fsync
-            return await self._run(name, *arguments)
-        # One pipeline, because WAITAOF is about the writes of its own connection.
-        async with answering(), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.eval(script(name), 1, ROOT, *arguments)
-            pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)
-            reply, (synced, _) = await pipeline.execute()
-        if not synced:
-            raise StoreUnavailable("Redis did not confirm in time that the change is on disk")
-        return reply
 
     @staticmethod
     def _accepted(reply: Sequence[Any], id_: str) -> Sequence[Any]:

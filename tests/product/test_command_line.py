@@ -63,3 +63,22 @@ def test_folder_without_a_model_is_refused_at_once(tmp_path: Path) -> None:
     result = runner.invoke(app, ["serve", "--model", str(tmp_path), "--data-dir", str(tmp_path / "data")])
     assert result.exit_code == 1
     assert "config.json" in result.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.example"])  # noqa: S104
+def test_no_auth_only_on_loopback(host: str) -> None:
+    result = runner.invoke(app, ["serve", "--no-auth", "--host", host, "--print-config"])
+    assert result.exit_code == 2 and "127.0.0.1 only" in result.output
+    assert runner.invoke(app, ["serve", "--host", host, "--print-config"]).exit_code == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_no_auth_on_loopback(host: str) -> None:
+    result = runner.invoke(app, ["serve", "--no-auth", "--host", host, "--print-config"])
+    assert result.exit_code == 0 and json.loads(result.stdout)["auth"] is False
+
+
+def test_a_bootstrap_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNLEARN_BOOTSTRAP_KEY", "ug_secret")
+    shown = runner.invoke(app, ["serve", "--print-config"]).stdout
+    assert "bootstrap_key" in shown and "ug_secret" not in shown

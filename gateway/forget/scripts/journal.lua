@@ -81,7 +81,7 @@ local function chain_at(version)
   end
 end
 
--- A new version of the policy, because of what happened to one request.
+-- A new version of the policy, because of what happened to one request, or ('', 'keys') to the API keys.
 local function advance_policy(id, change)
   local _, chain = head()
   local version = redis.call('HINCRBY', key('head'), 'version', 1)

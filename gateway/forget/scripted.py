@@ -1,0 +1,44 @@
+"""What is kept in Redis is changed by scripts: runs them, and waits for the disk where the server can tell."""
+
+from typing import Any
+
+import redis.asyncio
+
+from gateway.forget.connection import WAITAOF_TIMEOUT_MS, answering, has_waitaof
+from gateway.forget.errors import StoreUnavailable
+from gateway.forget.scripts import ROOT, script
+
+
+class Scripted:
+    """Base of the stores on the gateway's event loop. Every method raises `StoreUnavailable` when Redis is away."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._waitaof: bool | None = None
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def check(self) -> None:
+        """Finds out what the server can promise; warns in the log if that is not durability."""
+        self._waitaof = await has_waitaof(self._client)
+
+    async def _run(self, name: str, *arguments: str | int) -> Any:
+        async with answering():
+            return await self._client.eval(script(name), 1, ROOT, *arguments)
+
+    async def _write(self, name: str, *arguments: str | int) -> Any:
+        """Like `_run`, but returns only when the server has the change on disk, if it can tell."""
+        if self._waitaof is None:
+            await self.check()
+        if not self._waitaof:  # an embedded server answers only after its fsync
+            return await self._run(name, *arguments)
+        # One pipeline, because WAITAOF is about the writes of its own connection.
+        async with answering(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.eval(script(name), 1, ROOT, *arguments)
+            pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)
+            reply, (synced, _) = await pipeline.execute()
+        if not synced:
+            raise StoreUnavailable("Redis did not confirm in time that the change is on disk")
+        return reply

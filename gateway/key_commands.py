@@ -1,0 +1,121 @@
+"""`unlearn-gateway keys`: makes, lists and revokes API keys in the store itself, whether a gateway runs or not."""
+
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from gateway.security.keys import Scope
+
+if TYPE_CHECKING:
+    from gateway.security.key_store import KeyStore
+
+app = typer.Typer(help="API keys: who may chat, ask to forget, read, review, administer.", no_args_is_help=True)
+out = Console()
+err = Console(stderr=True)
+
+Config = Annotated[Path | None, typer.Option(help="TOML file with any setting of the gateway")]
+DataDir = Annotated[Path | None, typer.Option(help="of the gateway whose keys these are [data]")]
+RedisUrl = Annotated[str | None, typer.Option(help="Redis of that gateway; default: the embedded one")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
+Result = TypeVar("Result")
+
+
+def _with_store(
+    work: "Callable[[KeyStore], Awaitable[Result]]", config: Path | None, data_dir: Path | None, redis_url: str | None
+) -> Result:
+    import asyncio
+
+    from gateway.forget.embedded import EmbeddedRedis
+    from gateway.security.key_store import KeyStore
+    from gateway.settings import load_settings
+
+    settings = load_settings(config, data_dir=data_dir, redis_url=redis_url)
+
+    async def run(url: str) -> Result:
+        store = KeyStore.from_url(url)
+        try:
+            return await work(store)
+        finally:
+            await store.aclose()
+
+    with contextlib.ExitStack() as stack:
+        # A second server on the folder of a running gateway waits; the store is the first one's.
+        url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
+        return asyncio.run(run(url))
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="whose key it is")],
+    scope: Annotated[list[Scope], typer.Option(help="what it may do; may be repeated")],
+    audience: Annotated[list[str] | None, typer.Option(help="as whom its holder chats; may be repeated")] = None,
+    rate: Annotated[str | None, typer.Option(help="like 600/minute")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="requests under way at a time")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="until it expires")] = None,
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it, this once: only its hash is kept."""
+    from gateway.security.forms import NewKey, make
+
+    try:
+        wanted = NewKey(
+            name=name,
+            scopes=set(scope),
+            audiences=audience or [],
+            rate=rate,
+            concurrency=concurrency,
+            expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise typer.BadParameter(f"{problem['loc'][0]}: {problem['msg']}") from None
+    made = _with_store(lambda store: make(store, wanted), config, data_dir, redis_url)
+    assert made is not None  # noqa: S101 nobody else has a new id
+    print(made.model_dump_json() if as_json else made.key)
+
+
+@app.command("list")
+def list_keys(
+    data_dir: DataDir = None, redis_url: RedisUrl = None, config: Config = None, as_json: AsJson = False
+) -> None:
+    """List the keys, without their secrets."""
+    from gateway.security.forms import shown
+
+    found = [shown(listed) for listed in _with_store(lambda store: store.keys(), config, data_dir, redis_url)]
+    if as_json:
+        print(json.dumps({"keys": [key.model_dump(mode="json") for key in found]}, indent=2))
+        return
+    table = Table("id", "name", "scopes", "audiences", "limits", "last used", "state")
+    for key in found:
+        limits: list[Any] = [key.rate, key.concurrency and f"{key.concurrency} at a time"]
+        expired = key.expires_at is not None and key.expires_at < datetime.now(UTC)
+        state = "revoked" if key.revoked_at else "expired" if expired else "good"
+        used = key.last_used_at.strftime("%Y-%m-%d %H:%M") if key.last_used_at else ""
+        table.add_row(
+            *(key.id, key.name, " ".join(key.scopes), " ".join(key.audiences)),
+            *(", ".join(filter(None, limits)), used, state),
+        )
+    out.print(table)
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="the part of the key between the underscores")],
+    data_dir: DataDir = None,
+    redis_url: RedisUrl = None,
+    config: Config = None,
+) -> None:
+    """Revoke a key: every replica refuses it as soon as it hears of it."""
+    _with_store(lambda store: store.revoke(key_id), config, data_dir, redis_url)
+    err.print(f"revoked {key_id}", highlight=False)

@@ -1,0 +1,75 @@
+"""The erasure worker as a process beside the gateway."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+WORKER_STOP_S = 5.0
+WORKER_RESTART_S = (1.0, 60.0)  # first and longest pause before a worker that ended is started again
+
+WorkerState = Literal["off", "loading", "ready", "restarting"]
+
+
+@dataclass
+class WorkerProcess:
+    """The erasure worker beside the gateway: started once the engine serves, started again when it ends."""
+
+    settings: Settings
+    redis_url: str
+    state: WorkerState
+
+    async def keep(self) -> None:
+        """Run until cancelled."""
+        pause_s, longest_s = WORKER_RESTART_S
+        while True:
+            self.state = "loading"
+            started = time.monotonic()
+            await self._once()
+            self.state = "restarting"
+            if time.monotonic() - started > longest_s:
+                pause_s = WORKER_RESTART_S[0]
+            logger.error("the erasure worker ended, starting it again in %.0f s", pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
+
+    async def _once(self) -> None:
+        settings = self.settings
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "worker", "--parent", str(os.getpid())),
+            *("--model", settings.model, "--data-dir", str(settings.data_dir), "--redis-url", self.redis_url),
+            *("--worker-threads", str(settings.worker_threads)),
+            stdout=asyncio.subprocess.PIPE,
+            env=_worker_environment(),
+        )
+        assert process.stdout is not None  # noqa: S101 it is a pipe
+        try:
+            async for line in process.stdout:
+                if line.strip().startswith(b"worker: ready"):
+                    self.state = "ready"
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), WORKER_STOP_S)
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+def _worker_environment() -> dict[str, str]:
+    """Without the engine's settings: the worker trains on as many threads as it is told.
+
+    Threads that wait for each other spin only shortly: beside a busy engine, longer spinning makes two slower than one.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "UNLEARN_CONFIG")}
+    return kept | {"GOMP_SPINCOUNT": "10000", "TOKENIZERS_PARALLELISM": "false"}

@@ -1,0 +1,77 @@
+"""The real product asks for keys: started as a user does, without --no-auth."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+from benchmarks.service import Service, running_service
+
+QUESTION = [{"role": "user", "content": "What is 2 plus 3?"}]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    data_dir = tmp_path_factory.mktemp("data")
+    with running_service(data_dir, "--auth", "--no-worker", log=data_dir / "gateway.log") as running:
+        running.data_dir = data_dir  # type: ignore[attr-defined]
+        yield running
+
+
+def keys(service: Service, *arguments: str) -> str:
+    """`unlearn-gateway keys` beside the running gateway."""
+    data_dir: Path = service.data_dir  # type: ignore[attr-defined]
+    command = [sys.executable, "-m", "gateway", "keys", *arguments, "--data-dir", str(data_dir)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def client(service: Service, key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, timeout=60, max_retries=0)
+
+
+def test_a_key_from_its_making_to_its_end(service: Service) -> None:
+    key = keys(service, "create", "--name", "shop", "--scope", "chat")
+    shop = client(service, key)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            shop.models.list()
+            break
+        except openai.AuthenticationError:
+            assert time.monotonic() < deadline, "the running gateway did not hear of the key"
+    stream = shop.chat.completions.create(model="demo", messages=QUESTION, max_tokens=8, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices).strip()
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        shop.get("/forget-requests", cast_to=httpx.Response)
+    assert "forget:read" in refused.value.response.text
+    keys(service, "revoke", key.split("_")[1])
+    while True:
+        try:
+            shop.models.list()
+        except openai.AuthenticationError as error:
+            assert error.code == "invalid_api_key"
+            break
+        assert time.monotonic() < deadline + 10, "the running gateway did not hear of the revocation"
+
+
+def test_nobody_gets_in_without(service: Service) -> None:
+    paths = ("/v1/models", "/v1/forget-requests", "/v1/policy", "/v1/keys", "/metrics", "/metrics/", "/openapi.json")
+    assert {service.http.get(path).status_code for path in paths} == {401}
+    with pytest.raises(openai.AuthenticationError):
+        client(service, "unused").chat.completions.create(model="demo", messages=QUESTION, max_tokens=1)
+    assert {service.http.get(path).status_code for path in ("/health", "/ready")} == {200}
+
+
+def test_metrics_have_a_scope_of_their_own(service: Service) -> None:
+    key = keys(service, "create", "--name", "prometheus", "--scope", "metrics")
+    headers = {"Authorization": f"Bearer {key}"}
+    deadline = time.monotonic() + 10
+    while (answer := service.http.get("/metrics", headers=headers, follow_redirects=True)).status_code == 401:
+        assert time.monotonic() < deadline
+    assert answer.status_code == 200 and "unlearn_policy_version" in answer.text
+    assert service.http.get("/v1/models", headers=headers).status_code == 403
