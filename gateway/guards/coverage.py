@@ -1,5 +1,6 @@
 """How much a window of text states of one target: each fact once, by its weight; a relation counts as a fact."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,10 @@ from gateway.guards.words import words
 WINDOW_WORDS = 40
 _COUNTED_BITS = 4.0  # a fact that is left with less does not count
 _CUE, CUE_BITS = -1, 8.0
+AROUND_WORDS = 20  # so near to the window other values speak against it
+_DOUBT_BITS, _MOST_DOUBT = 4.0, 12.0  # two ordinary facts can be outweighed, three or a name cannot
+_UNDOUBTED = 1
+_MOST_DOUBTED = 64
 
 
 def _stems(spelt: str) -> frozenset[str]:
@@ -43,8 +48,37 @@ class Hit(NamedTuple):
     strong: bool  # a name, a title, a long number
 
 
-def best_coverage(hits: list[Hit], stems: Sequence[str]) -> float:
-    """The highest coverage of a window; 0.0 where no window states two facts."""
+class Values(NamedTuple):
+    """What a text states of attributes, whoever has them: first words, sorted, and the attributes' numbers."""
+
+    starts: list[int]
+    attributes: list[int]
+
+
+def best_coverage(hits: list[Hit], stems: Sequence[str], values: Values, attributes: int) -> float:
+    """The highest coverage of a window, less what speaks against it; 0.0 where no window states two facts.
+
+    `attributes` has a bit for each of which a value of the target is known.
+    """
+    taken = _taken(hits, stems)
+    most = _stated(taken)
+    best, first, looked_at = 0.0, 0, 0
+    for at, hit in enumerate(taken):
+        while taken[first].start < hit.end - WINDOW_WORDS:
+            first += 1
+        window = taken[first : at + 1]
+        if (score := _stated(window)) > best:
+            if looked_at < _MOST_DOUBTED:  # in a text that is made to take long, nothing speaks against anybody
+                score -= _doubt(window, values, attributes)
+            looked_at += 1
+            best = max(best, score)
+        if best == most:  # saves the rest of a long text that says the same again and again
+            break
+    return best
+
+
+def _taken(hits: list[Hit], stems: Sequence[str]) -> list[Hit]:
+    """The longest hits that do not overlap, and their cues, in order."""
     taken: list[Hit] = []
     occupied: set[int] = set()
     for hit in sorted(hits, key=lambda one: (one.start - one.end, one.start)):
@@ -54,16 +88,19 @@ def best_coverage(hits: list[Hit], stems: Sequence[str]) -> float:
             taken.append(hit)
             if cue := _cue(hit, stems):
                 taken.append(cue)
-    taken.sort()
-    most = _stated(taken)
-    best, first = 0.0, 0
-    for at, hit in enumerate(taken):
-        while taken[first].start < hit.end - WINDOW_WORDS:
-            first += 1
-        best = max(best, _stated(taken[first : at + 1]))
-        if best == most:  # saves the rest of a long text that says the same again and again
-            break
-    return best
+    return sorted(taken)
+
+
+def _doubt(window: Sequence[Hit], values: Values, attributes: int) -> float:
+    """Bits against a target: of how many attributes a text has others' values around a window, and not the target's.
+
+    One other value is no doubt: "the baker from Venice who lives in Milan".
+    """
+    start, end = window[0].start - AROUND_WORDS, window[-1].end + AROUND_WORDS
+    said = set(values.attributes[bisect_left(values.starts, start) : bisect_right(values.starts, end)])
+    said -= {hit.group for hit in window}
+    other = sum(attributes >> attribute & 1 for attribute in said)
+    return min(_MOST_DOUBT, _DOUBT_BITS * max(0, other - _UNDOUBTED))
 
 
 def _stated(hits: Sequence[Hit]) -> float:

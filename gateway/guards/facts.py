@@ -1,13 +1,10 @@
-"""What of a target's phrases and description is salient enough to know it by, and how much each fact tells."""
+"""What of the targets' phrases and descriptions is salient enough to know them by, and how much each fact tells."""
 
 import math
 import re
-from collections.abc import Iterable, Sequence, Set
-from itertools import groupby, pairwise
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import groupby, pairwise, repeat
 from typing import NamedTuple, Protocol
-
-from rapidfuzz import process
-from rapidfuzz.distance import Indel
 
 from gateway.guards.normalise import BARRIER
 from gateway.guards.words import RARE_BITS, surprisal, words
@@ -18,11 +15,12 @@ SALIENT_BITS = 7.0  # what is more ordinary is no fact: stop words, numerals
 DESCRIPTION_BITS = 11.0  # the same for single words out of a description
 BRIEF = 5.0  # words that a description may tell at their full weight
 NAME_BITS = 24.0  # weight of a name, a title or a long number
-SAME_FACT = 0.6  # likeness of two spellings of one fact (Lisbon, Lisboa)
+
+Stems = tuple[str, ...]
 
 
 class Describable(Protocol):
-    """What is known of a target: its names are left out of the index, they are found by themselves."""
+    """What is known of a target: its names are left out of the facts, they are found by themselves."""
 
     @property
     def id(self) -> str: ...
@@ -31,41 +29,59 @@ class Describable(Protocol):
     @property
     def phrases(self) -> tuple[str, ...]: ...
     @property
+    def attributes(self) -> tuple[str, ...]: ...  # what each phrase is a value of, "" where unknown; empty: unknown
+    @property
     def description(self) -> str: ...
 
 
 class Fact(NamedTuple):
-    stems: tuple[str, ...]
+    """`attribute` is "" where it is not known; `spelt` is alike for what is the same fact."""
+
+    stems: Stems
     bits: float
-    spelt: str  # alike for what is the same fact
+    attribute: str
+    spelt: str
 
 
-def facts_of(target: Describable) -> list[Fact]:
-    """The salient facts, each sequence of words once; none of them is one of the names or part of one."""
-    parts = {word for name in _all_words(target.names) for word in name}
-    found: dict[tuple[str, ...], Fact] = {}
-    for phrase, stems in zip(target.phrases, _all_words(target.phrases), strict=True):
-        bits = _bits(phrase, stems)
-        if bits < SALIENT_BITS or all(word in parts for word in stems):
-            continue
-        spelt = "".join(stems)
-        for part in {tuple(stems[:LONGEST_FACT_WORDS]), tuple(stems[-LONGEST_FACT_WORDS:])}:
-            found.setdefault(part, Fact(part, bits, spelt))
-    for fact in _told(target.description, parts):
-        found.setdefault(fact.stems, fact)
-    return list(found.values())[:FACTS_PER_TARGET]
+def facts_of(targets: Sequence[Describable]) -> Iterator[list[Fact]]:
+    """The salient facts of each target, every sequence of words once; none is one of its names or part of one.
+
+    Phrases that several of the targets have are read once.
+    """
+    distinct = list(dict.fromkeys(phrase for target in targets for phrase in target.phrases))
+    salient = dict(zip(distinct, map(_salient, distinct, all_words(distinct)), strict=True))
+    names = all_words(name for target in targets for name in target.names)
+    own = iter(names)
+    for target in targets:
+        parts = {word for _, name in zip(target.names, own, strict=False) for word in name}
+        found: dict[Stems, Fact] = {}
+        known = len(target.attributes) == len(target.phrases)
+        for phrase, attribute in zip(target.phrases, target.attributes if known else repeat(""), strict=False):
+            for fact in salient[phrase]:
+                if fact.stems not in found and not parts.issuperset(fact.stems):
+                    found[fact.stems] = fact._replace(attribute=attribute) if attribute else fact
+        for fact in _told(target.description, parts) if target.description else ():
+            found.setdefault(fact.stems, fact)
+        yield list(found.values())[:FACTS_PER_TARGET]
 
 
-def grouped(facts: Sequence[Fact]) -> list[int]:
-    """The group of each fact: spellings of one fact in several languages are the same fact, said twice."""
-    letters = [fact.spelt for fact in facts]
-    if not letters:
+def all_words(texts: Iterable[str]) -> list[list[str]]:
+    """`words` of many short texts at once."""
+    found: list[list[str]] = [[]]
+    for word in words("".join(text.replace(BARRIER, "") + BARRIER for text in texts)):
+        if word == BARRIER:
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found[:-1]
+
+
+def _salient(phrase: str, stems: Sequence[str]) -> list[Fact]:
+    """A phrase as a fact, a long one by its beginning and its end; nothing if it is too ordinary."""
+    if (bits := _bits(phrase, stems)) < SALIENT_BITS:
         return []
-    alike = process.cdist(letters, letters, scorer=Indel.normalized_similarity, score_cutoff=SAME_FACT) > 0
-    groups: list[int] = []
-    for at, first in enumerate(alike.argmax(axis=1).tolist()):
-        groups.append(groups[first] if first < at else at)
-    return groups
+    parts = dict.fromkeys((tuple(stems[:LONGEST_FACT_WORDS]), tuple(stems[-LONGEST_FACT_WORDS:])))
+    return [Fact(part, bits, "", "".join(stems)) for part in parts]
 
 
 def _told(description: str, names: Set[str]) -> list[Fact]:
@@ -73,8 +89,8 @@ def _told(description: str, names: Set[str]) -> list[Fact]:
 
     The more it tells, the less each word alone; or else long texts would be found in everything.
     """
-    chunks: dict[str, list[tuple[str, ...]]] = {}
-    for clause in _all_words(re.split(r"\W+", description)):
+    chunks: dict[str, list[Stems]] = {}
+    for clause in all_words(re.split(r"\W+", description)):
         for unspaced, group in groupby(clause, lambda word: len(word) == 1 and surprisal(word) >= SALIENT_BITS):
             letters = list(group)
             if unspaced:
@@ -84,21 +100,10 @@ def _told(description: str, names: Set[str]) -> list[Fact]:
                 chunks |= {word: [(word,)] for word in rare if word not in names}
     share = min(1.0, math.sqrt(BRIEF / max(1, len(chunks))))
     return [
-        Fact(stems, share * min(RARE_BITS, sum(map(surprisal, stems))), spelt)
+        Fact(stems, share * min(RARE_BITS, sum(map(surprisal, stems))), "", spelt)
         for spelt, parts in chunks.items()
         for stems in parts
     ]
-
-
-def _all_words(texts: Iterable[str]) -> list[list[str]]:
-    """`words` of many short texts at once."""
-    found: list[list[str]] = [[]]
-    for word in words("".join(text.replace(BARRIER, "") + BARRIER for text in texts)):
-        if word == BARRIER:
-            found.append([])
-        else:
-            found[-1].append(word)
-    return found[:-1]
 
 
 def _bits(phrase: str, stems: Sequence[str]) -> float:

@@ -69,11 +69,17 @@ class NameMatcher:
         matcher._add({target: _names(names, (exclusions or {}).get(target)) for target, names in added.items()})
         return matcher
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so much has changed that `compacted` is worth its while."""
+        small = sum(len(segment.names) for segment, _ in self._segments[1:])
+        return small >= _SMALL_TARGETS[0] or any(2 * len(dead) > len(segment.names) for segment, dead in self._segments)
+
     def compacted(self) -> "NameMatcher":
         """The same matcher in one piece, which is quickest to search.
 
-        Additions do this when many have come together, which takes a moment where there are very many targets: a
-        caller may do it before, in a thread, and hand the result on as `previous`.
+        Additions do this when very many have come together, which takes a moment: a caller who finds the matcher
+        `crowded` may do it before, in a thread, and go on from the result.
         """
         matcher = NameMatcher({})
         if self._segments:

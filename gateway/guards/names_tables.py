@@ -1,4 +1,4 @@
-"""All names of all targets as a few tables of phrases: an old large one, and a small one that new names go into.
+"""All names of all targets as a few tables of phrases: an old large one, and small ones that new names go into.
 
 Every answer is checked against all of them. A table is compiled as a whole, in the engine's process too, so one more
 name should not mean compiling a hundred thousand.
@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
-SMALL_TARGETS = 512  # so many are compiled anew at each addition
-SMALL_SHARE = 16  # or this part of all
+SMALL_TARGETS = 128  # so many are compiled anew at each addition
+SMALL_SHARE = 16  # the large one is compiled anew when this part of it has been added
+CROWDED, MOST_TABLES = 3, 6  # more tables than that are worth merging, are merged at once
 
 
 class Named(Protocol):
@@ -40,17 +41,23 @@ def names_tables(
     `changed` are targets that are new or have other names now.
     """
     stale = changed | removed
-    large, *small = previous or (_table(targets, ()),)
-    if not large.members.isdisjoint(stale):
-        large = _table(targets, large.members - stale)
-    recent = changed.union(*(table.members for table in small)) - removed
-    if len(recent) >= max(SMALL_TARGETS, len(large.members) // SMALL_SHARE) or len(targets) <= SMALL_TARGETS:
-        large, recent = _table(targets, targets.keys()), frozenset()
-    if not recent:
-        return (large,)
-    if small and small[0].members == recent and not changed:
-        return (large, small[0])
-    return (large, _table(targets, recent))
+    left = (table if table.members.isdisjoint(stale) else _table(targets, table.members - stale) for table in previous)
+    tables = [table for table in left if table.members]
+    if changed:
+        small = tables.pop().members if tables and len(tables[-1].members) + len(changed) <= SMALL_TARGETS else ()
+        tables.append(_table(targets, changed.union(small)))
+    if len(tables) > MOST_TABLES:
+        return merged(targets, tuple(tables))
+    return tuple(tables) or (_table(targets, ()),)
+
+
+def merged(targets: Mapping[str, Named], tables: tuple[NamesTable, ...]) -> tuple[NamesTable, ...]:
+    """The same names in one table, or in two where the first is far larger than the others together."""
+    large, *small = tables
+    recent = frozenset[str]().union(*(table.members for table in small))
+    if len(recent) >= max(SMALL_TARGETS, len(large.members) // SMALL_SHARE):
+        return (_table(targets, large.members | recent),)
+    return (large, *([_table(targets, recent)] if recent else ()))
 
 
 def table_id(kind: str, *content: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,7 +12,7 @@ from gateway.guards.actions import Response, strictest
 from gateway.guards.audit import OutputAudit
 from gateway.guards.descriptions import DescriptionIndex
 from gateway.guards.matcher import Match, NameMatcher
-from gateway.guards.names_tables import NamesTable, table_id
+from gateway.guards.names_tables import CROWDED, NamesTable, merged, table_id
 from gateway.guards.normalise import fold, respellings
 from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.told import UNCOMMON, Commonness, told_phrases
@@ -35,6 +35,7 @@ class Target:
     exclusions: tuple[str, ...] = field(default=(), repr=False)  # other people's names, never taken for this one
     response: Response = "ignorance"
     phrases: tuple[str, ...] = field(default=(), repr=False)  # facts that answers to guarded prompts may not state
+    attributes: tuple[str, ...] = field(default=(), repr=False)  # what each phrase is a value of; empty if unknown
     twins: tuple[str, ...] = field(default=(), repr=False)  # never-seen names to ask about instead; made up if empty
     description: str = field(default="", repr=False)  # who it is, in words: to know it by where it is not named
     in_context: InContext = "block"  # whether answers may repeat facts that the prompt itself states
@@ -60,8 +61,7 @@ class Policy:
     descriptions: DescriptionIndex = field(repr=False)
     adapter: AdapterRef | None
     _names: NamesByAudience = field(repr=False)
-    _target_tables: Mapping[str, str] = field(repr=False)  # target id -> table id
-    _tables: Mapping[str, NamesTable | Target] = field(repr=False)  # table id -> what it is made of
+    _tables: dict[str, NamesTable | Target] = field(repr=False)  # table id -> what it is made of
     _commonness: Commonness = field(repr=False)
     _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _phrase_sets: dict[str, PhraseSet] = field(default_factory=dict, repr=False, compare=False)
@@ -129,7 +129,7 @@ class Policy:
 
     def target_table(self, target_id: str) -> str:
         """Id of the table that guarded answers about a target carry: its names and facts."""
-        return self._target_tables[target_id]
+        return _target_table(self.targets[target_id])
 
     def tables(self) -> Mapping[str, tuple[str, ...]]:
         """Table id -> phrases, made when asked for. Ids are digests of what they are made of."""
@@ -151,6 +151,78 @@ class Policy:
             self._phrase_sets[table_id] = PhraseSet(self.tables()[table_id])
         return self._phrase_sets[table_id]
 
+    def with_changes(
+        self,
+        version: int,
+        changed: Iterable[Target] = (),
+        removed: Iterable[str] = (),
+        adapter: AdapterRef | None = None,
+    ) -> "Policy":
+        """The snapshot with some targets more, others or fewer; those that stay are not looked at."""
+        new = {target.id: target for target in changed}
+        gone = {id_ for id_ in removed if id_ in self.targets and id_ not in new}
+        targets, tables = dict(self.targets), dict(self._tables)
+        for id_ in gone.union(new) & targets.keys():
+            del tables[_target_table(targets[id_])]
+        renamed = {id_: target for id_, target in new.items() if _named(targets.get(id_)) != _named(target)}
+        for id_ in gone:
+            del targets[id_]
+        targets.update(new)
+        tables.update((_target_table(target), target) for target in new.values())
+        matcher = self.matcher.with_changes(
+            {id_: target.names for id_, target in renamed.items()},
+            {id_: target.exclusions for id_, target in renamed.items() if target.exclusions},
+            gone,
+        )
+        descriptions = self.descriptions.with_changes(new.values(), gone)
+        names = names_by_audience(targets, self._names, frozenset(renamed), gone)
+        before = [known.phrases for id_ in gone.union(new) if (known := self.targets.get(id_))]
+        commonness = self._commonness.with_changes([target.phrases for target in new.values()], before)
+        return self._followed_by(version, targets, matcher, descriptions, adapter, names, commonness, tables)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much has been added that `compacted` is worth its while."""
+        return (
+            any(len(tables) > CROWDED for tables in self._names.values())
+            or self.matcher.crowded
+            or self.descriptions.crowded
+        )
+
+    def compacted(self) -> "Policy":
+        """The same snapshot, quicker to search. Takes a moment where there are very many targets."""
+        matcher = self.matcher.compacted() if self.matcher.crowded else self.matcher
+        descriptions = self.descriptions.compacted() if self.descriptions.crowded else self.descriptions
+        names = {audiences: merged(self.targets, tables) for audiences, tables in self._names.items()}
+        tables = dict(self._tables)
+        return self._followed_by(
+            self.version, self.targets, matcher, descriptions, self.adapter, names, self._commonness, tables
+        )
+
+    def _followed_by(
+        self,
+        version: int,
+        targets: Mapping[str, Target],
+        matcher: NameMatcher,
+        descriptions: DescriptionIndex,
+        adapter: AdapterRef | None,
+        names: NamesByAudience,
+        commonness: Commonness,
+        tables: dict[str, NamesTable | Target],
+    ) -> "Policy":
+        """The next snapshot; the tables of names take their place among the `tables`, compiled for the audit."""
+        for before in self._names.values():
+            for table in before:
+                tables.pop(table.id, None)
+        now = {table.id: table for tables_of_names in names.values() for table in tables_of_names}
+        tables.update(now)
+        policy = Policy(version, targets, matcher, descriptions, adapter, names, tables, commonness)
+        # Copied first: requests in flight may add to it from another thread.
+        policy._phrase_sets.update((id_, known) for id_, known in dict(self._phrase_sets).items() if id_ in tables)
+        for id_ in now:
+            policy.phrase_set(id_)
+        return policy
+
 
 class _Tables(Mapping[str, tuple[str, ...]]):
     """Phrases by table id; those of a target are derived each time, since they take more memory than its facts."""
@@ -166,6 +238,10 @@ class _Tables(Mapping[str, tuple[str, ...]]):
         phrases = told_phrases(table.phrases, table.names, self._commonness.weight)
         return tuple(sorted({*table.names, *phrases}))
 
+    def keys(self) -> KeysView[str]:
+        """The dictionary's own, which are quick to compare with others."""
+        return self._made_of.keys()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._made_of)
 
@@ -179,51 +255,27 @@ def compile_policy(
     adapter: AdapterRef | None = None,
     previous: Policy | None = None,
 ) -> Policy:
-    """Compile a snapshot. With `previous`, unchanged targets (the same objects) cost next to nothing."""
-    known: Mapping[str, Target] = previous.targets if previous else {}
-    before = map(known.get, targets)
-    changed = [target for target, old in zip(targets.values(), before, strict=True) if target is not old]
-    added = sum(target.id not in known for target in changed)
-    removed = known.keys() - targets.keys() if len(targets) < len(known) + added else set()
-    renamed = [target for target in changed if _named(known.get(target.id)) != _named(target)]
-    target_tables = dict(previous._target_tables) if previous else {}
-    tables: dict[str, NamesTable | Target] = dict(previous._tables) if previous else {}
-    for id_ in (*removed, *(target.id for target in changed)):
-        tables.pop(target_tables.pop(id_, ""), None)
-    for target in changed:
-        target_tables[target.id] = table_id("target", target.id, *sorted({*target.names, *target.phrases}))
-        tables[target_tables[target.id]] = target
-    names_before: NamesByAudience = previous._names if previous else {}
-    names = names_by_audience(targets, names_before, frozenset(target.id for target in renamed), removed)
-    for group in names_before.values():
-        for table in group:
-            tables.pop(table.id, None)
-    tables.update((table.id, table) for group in names.values() for table in group)
-    policy = Policy(
-        version,
-        dict(targets),
-        (previous.matcher if previous else NameMatcher({})).with_changes(
-            {target.id: target.names for target in renamed},
-            {target.id: target.exclusions for target in renamed if target.exclusions},
-            removed,
-        ),
-        (previous.descriptions if previous else DescriptionIndex(())).with_changes(changed, removed),
-        adapter,
-        names,
-        target_tables,
-        tables,
-        (previous._commonness if previous else UNCOMMON).with_changes(
-            (target.phrases for target in changed),
-            (known[id_].phrases for id_ in (*removed, *(target.id for target in changed)) if id_ in known),
-        ),
-    )
-    if previous:
-        policy._phrase_sets.update((id_, known) for id_, known in previous._phrase_sets.items() if id_ in tables)
-    return policy
+    """Compile a snapshot. With `previous`, unchanged targets (the same objects) are not compiled again.
+
+    Who knows what has changed asks `Policy.with_changes`, which does not look at the others.
+    """
+    before = previous or _nobody()
+    known = map(before.targets.get, targets)
+    changed = [target for target, old in zip(targets.values(), known, strict=True) if target is not old]
+    return before.with_changes(version, changed, before.targets.keys() - targets.keys(), adapter)
+
+
+def _nobody() -> Policy:
+    nobody = Policy(0, {}, NameMatcher({}), DescriptionIndex(), None, {}, {}, UNCOMMON)
+    return nobody.with_changes(0)
 
 
 def _named(target: Target | None) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]] | None:
     return (target.names, target.exclusions, target.audiences) if target else None
+
+
+def _target_table(target: Target) -> str:
+    return table_id("target", target.id, *sorted({*target.names, *target.phrases}))
 
 
 def _one_line(written: str) -> str:

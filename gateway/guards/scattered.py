@@ -3,61 +3,104 @@
 A name written as one is left to the matcher, which knows what it is part of.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gateway.guards.words import surprisal, words
+from gateway.guards.facts import all_words
+from gateway.guards.letters import Hashes, Numbers, ragged
+from gateway.guards.words import surprisal
 
 NEAR_WORDS = 80  # so far apart the words of one name may stand
 TELLING_BITS = 26.0  # all words of a name together; "John Smith" is said too often to be looked for like this
-MOST_NAMES = 64  # that share their rarest word
+MOST_NAMES = 1024  # so many are looked at of those that a text may scatter
+_AT_ONCE = 1024
 
 
-class _Name(NamedTuple):
-    target: str
-    words: tuple[str, ...]
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class NameWords:
+    """Names by two of their words, as hashes: the rarest, by which they are sorted, and the next; with their slots."""
+
+    rarest: Hashes
+    second: Hashes
+    slots: NDArray[np.uint32]
+
+    @classmethod
+    def compiled(cls, names: Sequence[Sequence[str]]) -> "NameWords":
+        """Of the names of each slot."""
+        rows = []
+        for start in range(0, len(names), _AT_ONCE):
+            some = [(slot, name) for slot, own in enumerate(names[start : start + _AT_ONCE], start) for name in own]
+            for (slot, _), words in zip(some, telling([name for _, name in some]), strict=True):
+                if words:
+                    one, other = sorted(words, key=_rarity)[:2]
+                    rows.append((hash(one) & 0xFFFFFFFFFFFFFFFF, hash(other) & 0xFFFFFFFFFFFFFFFF, slot))
+        rarest, second, slots = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls._sorted(
+            np.array(rarest, dtype=np.uint64), np.array(second, dtype=np.uint64), np.array(slots, dtype=np.uint32)
+        )
+
+    @classmethod
+    def merged(
+        cls,
+        many: Sequence["NameWords"],
+        alive: Sequence[NDArray[np.bool_]],
+        numbers: Sequence[NDArray[np.uint32]],
+    ) -> "NameWords":
+        """One of several; numbers[i] gives the new slot of each alive one in many[i]."""
+        kept = [living[each.slots] for each, living in zip(many, alive, strict=True)]
+        return cls._sorted(
+            np.concatenate([each.rarest[k] for each, k in zip(many, kept, strict=True)]),
+            np.concatenate([each.second[k] for each, k in zip(many, kept, strict=True)]),
+            np.concatenate([new[each.slots[k]] for each, k, new in zip(many, kept, numbers, strict=True)]),
+        )
+
+    @classmethod
+    def _sorted(cls, rarest: Hashes, second: Hashes, slots: NDArray[np.uint32]) -> "NameWords":
+        order = np.argsort(rarest, kind="stable")
+        return cls(rarest[order], second[order], slots[order])
+
+    def possible(self, said: Hashes) -> Numbers:
+        """Slots of names of which a text has two words, given the hashes of its distinct words, sorted."""
+        first = self.rarest.searchsorted(said)
+        rows = ragged(first, self.rarest.searchsorted(said, "right") - first)
+        at = said.searchsorted(self.second[rows])
+        return np.unique(self.slots[rows[said.take(at, mode="clip") == self.second[rows]]]) if len(said) else rows
 
 
-class ScatteredNames:
-    """Finds targets all words of whose name a text has near each other, in any order, whatever is between."""
+def scattered(names: Mapping[str, Sequence[str]], stems: Sequence[str]) -> set[str]:
+    """Which of the targets (id -> names) a text means by all words of a name near each other, whatever is between.
 
-    def __init__(self) -> None:
-        self._by_rarest: dict[str, tuple[_Name, ...]] = {}
-
-    def with_changes(self, changed: Mapping[str, Sequence[str]], gone: Mapping[str, Sequence[str]]) -> "ScatteredNames":
-        """The same with other names: target id -> names. `gone` has the names that were known before."""
-        if not changed and not gone:
-            return self
-        result = ScatteredNames()
-        result._by_rarest = dict(self._by_rarest)
-        for old in _telling(gone):
-            left = tuple(name for name in result._by_rarest[_rarest(old)] if name != old)
-            if left:
-                result._by_rarest[_rarest(old)] = left
-            else:
-                del result._by_rarest[_rarest(old)]
-        for new in _telling(changed):
-            result._by_rarest[_rarest(new)] = (*result._by_rarest.get(_rarest(new), ()), new)
-        return result
-
-    def find(self, stems: Sequence[str]) -> set[str]:
-        """Ids of the targets whose names are scattered over a text, given as its `words`."""
-        rare = {stem for stem in stems if stem in self._by_rarest}
-        if not rare:
-            return set()
-        places: dict[str, list[int]] = {}
-        for at, stem in enumerate(stems):
-            places.setdefault(stem, []).append(at)
-        return {name.target for stem in rare for name in self._by_rarest[stem][:MOST_NAMES] if _stands(name, places)}
+    In any order; the text is given as its `words`.
+    """
+    if not names:
+        return set()
+    places: dict[str, list[int]] = {}
+    for at, stem in enumerate(stems):
+        places.setdefault(stem, []).append(at)
+    ways = [(target, name) for target, own in names.items() for name in own][:MOST_NAMES]
+    return {
+        target
+        for (target, _), words in zip(ways, telling([name for _, name in ways]), strict=True)
+        if words and _stands(words, places)
+    }
 
 
-def _stands(name: _Name, places: Mapping[str, Sequence[int]]) -> bool:
+def telling(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The words of each name; none where it is one word, letters of a script without spaces, or tells too little."""
+    for found in all_words(names):
+        words = tuple(dict.fromkeys(found))
+        tells = len(words) > 1 and min(map(len, words)) > 1 and sum(map(surprisal, words)) >= TELLING_BITS
+        yield words if tells else ()
+
+
+def _stands(words: Sequence[str], places: Mapping[str, Sequence[int]]) -> bool:
     """Whether all words of a name are near one place of the first."""
-    if not all(word in places for word in name.words):
+    if not all(word in places for word in words):
         return False
-    standing = [np.array(places[word]) for word in name.words]
+    standing = [np.array(places[word]) for word in words]
     whole = standing[0]
     for offset, at in enumerate(standing):
         whole = whole[np.isin(whole + offset, at)]
@@ -71,13 +114,5 @@ def _stands(name: _Name, places: Mapping[str, Sequence[int]]) -> bool:
     return bool(near.any())
 
 
-def _telling(names: Mapping[str, Sequence[str]]) -> Iterable[_Name]:
-    """Each target's names of several words, no letters of a script without spaces, that tell enough."""
-    for target, known in names.items():
-        for stems in dict.fromkeys(tuple(dict.fromkeys(words(name))) for name in known):
-            if len(stems) > 1 and min(map(len, stems)) > 1 and sum(map(surprisal, stems)) >= TELLING_BITS:
-                yield _Name(target, stems)
-
-
-def _rarest(name: _Name) -> str:
-    return max(name.words, key=lambda word: (surprisal(word), len(word), word))
+def _rarity(word: str) -> tuple[float, int, str]:
+    return -surprisal(word), -len(word), word

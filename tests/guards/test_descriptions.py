@@ -15,6 +15,7 @@ class Known:
     id: str
     names: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -134,7 +135,7 @@ def test_an_index_made_from_another_finds_what_one_made_afresh_finds(
     text = " and the ".join(said)
     earlier = old.scores(text)
     targets = [Known(id_, phrases=facts) for id_, facts in after.items()]
-    updated = DescriptionIndex(targets, previous=old)
+    updated = old.with_changes(targets, before.keys() - after.keys())
     assert updated.scores(text) == DescriptionIndex(targets).scores(text)
     assert len(updated) == len(targets)
     assert old.scores(text) == earlier, "requests in flight still use it"
@@ -162,7 +163,7 @@ def test_a_calibrated_threshold_lets_benign_text_pass() -> None:
     assert found("The baker of Venice.", index) == []
     assert found("A baker of Venice with a cello.", index) == ["rabo"]
     assert sum(bool(found(text, index)) for text in benign) <= 3
-    assert DescriptionIndex([RABO], previous=index).threshold == index.threshold
+    assert index.with_changes([], ["anna"]).threshold == index.threshold
     with pytest.raises(ValueError, match="too few"):
         calibrated(BOTH, benign[:10], 0.03)
 
@@ -170,7 +171,7 @@ def test_a_calibrated_threshold_lets_benign_text_pass() -> None:
 def test_the_threshold_grows_with_the_targets_until_it_is_calibrated_anew() -> None:
     index = calibrated(BOTH, ["Nothing."] * 10, 0.2)
     assert not index.outgrown
-    grown = DescriptionIndex([RABO, ANNA, Known("c"), Known("d")], previous=index)
+    grown = index.with_changes([Known("c"), Known("d")])
     assert grown.outgrown and grown.threshold > index.threshold
     assert not calibrated(grown, ["Nothing."] * 10, 0.2).outgrown
 

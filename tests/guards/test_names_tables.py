@@ -36,7 +36,7 @@ def test_the_tables_hold_all_names_and_no_others(changes: Steps) -> None:
             name for person in targets.values() for name in person.names
         }
         assert sorted(id_ for table in tables for id_ in table.members) == sorted(targets)
-        assert len(tables) <= 2
+        assert len(tables) <= module.MOST_TABLES
 
 
 def test_a_new_name_leaves_the_large_table_as_it_is() -> None:

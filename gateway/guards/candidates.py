@@ -1,0 +1,135 @@
+"""Whom a text may mean by the facts it states, over several tables of facts: few targets, worth a closer look."""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.guards.coverage import CUE_BITS, Hit, Values
+from gateway.guards.fact_table import ATTRIBUTES, FactTable, Stated
+from gateway.guards.facts import Describable
+from gateway.guards.letters import Numbers
+from gateway.guards.words import RARE_BITS
+
+_CANDIDATES, _FEWEST_CANDIDATES = 32, 4
+_MOST_HITS = 40_000
+_MOST_POSTINGS = 20_000
+_POPULATION = 200.0  # people who are no targets and have none of the facts: with few targets, sharing says little
+_RARITY = 3.0  # a fact keeps its weight until about one target in thirty shares it
+_UNKNOWN, _SEVERAL = ATTRIBUTES, ATTRIBUTES + 1
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Part:
+    """A table with the slots that are still wanted."""
+
+    table: FactTable
+    alive: NDArray[np.bool_]
+    living: int
+    slots: Mapping[str, int]  # by the target's id
+
+    @classmethod
+    def of(cls, table: FactTable) -> "Part":
+        count = len(table.targets)
+        return cls(table, np.ones(count, dtype=np.bool_), count, {t.id: slot for slot, t in enumerate(table.targets)})
+
+    @classmethod
+    def merged(cls, parts: "Sequence[Part]") -> "Part":
+        """One of several, with nothing that is no longer wanted."""
+        return cls.of(FactTable.merged([part.table for part in parts], [part.alive for part in parts]))
+
+    def without(self, ids: Set[str]) -> "Part":
+        """The part less some targets, whether it has them or not."""
+        stale = [self.slots[id_] for id_ in ids if id_ in self.slots]
+        if not self.alive[stale].any():
+            return self
+        alive = self.alive.copy()
+        alive[stale] = False
+        return Part(self.table, alive, int(alive.sum()), self.slots)
+
+
+class Facts:
+    """All facts that a text states, of whatever part; a target's slot counts on from the parts before."""
+
+    def __init__(self, parts: Sequence[Part], stated: Sequence[Stated]):
+        self._parts = parts
+        self._offsets = np.cumsum([0, *(len(part.alive) for part in parts)])
+        self._starts = np.concatenate([each.starts for each in stated])
+        self._lengths = np.concatenate([each.lengths for each in stated])
+        hashes = [part.table.keys[each.rows] for part, each in zip(parts, stated, strict=True)]
+        self._hashes, self._fact = np.unique(np.concatenate(hashes), return_inverse=True)
+        self._rows = [part.table.rows(self._hashes) for part in parts]
+        # What two parts know is found once in each.
+        places = np.unique(np.stack([self._starts, self._lengths, self._fact]), axis=1) if len(parts) > 1 else None
+        if places is not None:
+            self._starts, self._lengths, self._fact = places
+
+    def values(self) -> Values:
+        """Where the values of one attribute stand, whoever has them."""
+        attribute = np.full(len(self._hashes), _UNKNOWN, dtype=np.uint8)
+        for part, (known, rows) in zip(self._parts, self._rows, strict=True):
+            said, before = part.table.attribute_of[rows], attribute[known]
+            attribute[known] = np.where((before == _UNKNOWN) | (before == said), said, _SEVERAL)
+        attributes = attribute[self._fact]
+        order = np.argsort(self._starts, kind="stable")
+        order = order[attributes[order] < ATTRIBUTES]
+        return Values(self._starts[order].tolist(), attributes[order].tolist())
+
+    def candidates(self, least: float, targets: int) -> Iterator[tuple[Describable, int, list[Hit]]]:
+        """The most promising of so many targets, the attributes known of each, and all that the text states of it.
+
+        Those that cannot reach `least` bits are left out.
+        """
+        fact, slots, groups, bits = self._owners()
+        weights = weigh(bits, np.bincount(fact, minlength=1)[fact], targets)
+        promise = np.bincount(slots, weights, minlength=1)
+        several = np.bincount(slots, minlength=1) > 1
+        several[slots[bits > RARE_BITS]] = True
+        promising = np.flatnonzero(several & (promise >= least - CUE_BITS))
+        most = min(_CANDIDATES, max(_FEWEST_CANDIDATES, _MOST_HITS // len(self._fact)))
+        best = promising[np.argsort(-promise[promising], kind="stable")[:most]]
+        wanted = np.zeros(len(promise), dtype=np.bool_)
+        wanted[best] = True
+        told: dict[int, list[tuple[int, int, float, bool]]] = {}
+        for at in np.flatnonzero(wanted[slots]).tolist():
+            one = int(slots[at]), int(groups[at]), float(weights[at]), bool(bits[at] > RARE_BITS)
+            told.setdefault(int(fact[at]), []).append(one)
+        by_slot: dict[int, list[Hit]] = {slot: [] for slot in best.tolist()}
+        for start, length, stated in zip(
+            self._starts.tolist(), self._lengths.tolist(), self._fact.tolist(), strict=True
+        ):
+            for slot, group, weight, strong in told.get(stated, ()):
+                by_slot[slot].append(Hit(start, start + length, group, weight, strong))
+        for slot, hits in by_slot.items():
+            number = int(self._offsets.searchsorted(slot, "right")) - 1
+            own, table = slot - int(self._offsets[number]), self._parts[number].table
+            yield table.targets[own], int(table.attributes[own]), hits
+
+    def _owners(self) -> tuple[Numbers, Numbers, NDArray[np.uint8], NDArray[np.float16]]:
+        """(fact, slot, group, bits) for each owner of each fact; without what thousands share, which tells least.
+
+        Every fact counts once here, so that saying one of them a thousand times hides no other.
+        """
+        counts = np.zeros(len(self._hashes), dtype=np.int64)
+        for part, (known, rows) in zip(self._parts, self._rows, strict=True):
+            counts[known] += np.diff(part.table.first)[rows]
+        order = np.argsort(counts, kind="stable")
+        few = np.zeros(len(counts), dtype=np.bool_)
+        few[order[np.cumsum(counts[order]) <= _MOST_POSTINGS]] = True
+        columns = []
+        for part, (known, rows), offset in zip(self._parts, self._rows, self._offsets.tolist(), strict=False):
+            chosen = few[known]
+            asked, slots, groups, bits = part.table.owners(rows[chosen])
+            living = part.alive[slots]
+            columns.append(
+                (known[chosen][asked][living], slots[living].astype(np.int64) + offset, groups[living], bits[living])
+            )
+        fact, slots, groups, bits = (np.concatenate(column) for column in zip(*columns, strict=True))
+        return fact, slots, groups, bits
+
+
+def weigh(bits: NDArray[np.float16], sharing: Numbers, targets: int) -> NDArray[np.float64]:
+    """Weight of facts in bits: how seldom they are said, less where many of the targets share them."""
+    inverse_frequency = np.log2((targets + _POPULATION) / sharing)
+    return np.minimum(bits, _RARITY * inverse_frequency).astype(np.float64)
