@@ -17,6 +17,7 @@ from gateway import metrics
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import ForgetError, StoreUnavailable
+from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.identity import replica_identity
 from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
 from gateway.forget.model import State
@@ -87,7 +88,8 @@ class _Gateway:
             if redis_url is None:
                 self._tell("starting Redis")
                 redis_url = stack.enter_context(EmbeddedRedis(settings.data_dir)).url
-            store = Store.from_url(redis_url)
+            facts = facts_at_rest(settings.facts_key_path, hash_new=settings.facts_at_rest == "hashed")
+            store = Store.from_url(redis_url, facts=facts)
             stack.push_async_callback(store.aclose)
             await store.check()
             jobs = Jobs.from_url(redis_url)

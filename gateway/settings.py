@@ -40,6 +40,12 @@ class Settings(BaseSettings):
         "twin",
         description="a target's name in a prompt becomes a never-seen one; eco: its embeddings are corrupted",
     )
+    facts_at_rest: Literal["plain", "hashed"] = Field(
+        "plain", description="how what the worker learns about subjects lies in Redis; hashed: as keyed hashes only"
+    )
+    facts_key_file: Path | None = Field(
+        None, description="the key of those hashes, 32 bytes; default: facts.key in the data directory, made if missing"
+    )
     sampled_prompts: int = Field(
         1000, ge=0, le=1000, description="of the latest prompts, so many are kept in memory for dry runs; 0: none"
     )
@@ -71,6 +77,11 @@ class Settings(BaseSettings):
     def cache_dir(self) -> Path:
         """What can be computed again: layer maps, what the base model says of others."""
         return self.data_dir.resolve() / "cache"
+
+    @property
+    def facts_key_path(self) -> Path:
+        """The file with the key under which facts are hashed. Who shares a Redis must share it."""
+        return (self.facts_key_file or self.data_dir / "facts.key").resolve()
 
     @classmethod
     def settings_customise_sources(

@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 from gateway.forget.connection import connect_blocking
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import CompositeConflict, NothingToDo, StaleAttempt
+from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.jobs import QUEUE
 from gateway.forget.model import State
 from gateway.forget.snapshot import Composite
@@ -187,7 +188,8 @@ def work(settings: Settings) -> None:
     logging.getLogger("rq").setLevel(logging.WARNING)
     with ExitStack() as stack:
         url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
-        store = WorkerStore.from_url(url)
+        facts = facts_at_rest(settings.facts_key_path, hash_new=settings.facts_at_rest == "hashed")
+        store = WorkerStore.from_url(url, facts=facts)
         stack.callback(store.close)
         folder = model_folder(settings.model)
         placement = Placement(

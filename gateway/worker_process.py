@@ -48,7 +48,11 @@ class WorkerProcess:
             *("--model", settings.model, "--data-dir", str(settings.data_dir), "--redis-url", self.redis_url),
             *("--worker-threads", str(settings.worker_threads)),
             stdout=asyncio.subprocess.PIPE,
-            env=_worker_environment(),
+            env={
+                **_worker_environment(),
+                "UNLEARN_FACTS_AT_REST": settings.facts_at_rest,
+                "UNLEARN_FACTS_KEY_FILE": str(settings.facts_key_path),
+            },
         )
         assert process.stdout is not None  # noqa: S101 it is a pipe
         try:

@@ -10,6 +10,7 @@ ForgetError
 ├── InvalidCursor
 ├── StaleAttempt            the worker's attempt was overtaken (withdrawn, taken over): stop, publish nothing
 ├── NothingToDo             the job has no work left, or somebody else is at it
+├── FactsKeyMissing         facts are stored as hashes and the key to them is not here
 ├── CompositeConflict       the set of active requests changed under the worker: start over from the new composite
 └── EmbeddedRedisError      no server binary, or it does not start
 """
@@ -37,6 +38,10 @@ class IllegalTransition(ForgetError):
     def __init__(self, state: str) -> None:
         super().__init__(f"the request is {state}")
         self.state = state
+
+
+class FactsKeyMissing(ForgetError):
+    """Facts are stored as hashes; this process has no key to them."""
 
 
 class RevisionMismatch(ForgetError):

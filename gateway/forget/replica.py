@@ -219,6 +219,7 @@ class Replica:
             description=request.description,
             in_context=request.in_context,
             audiences=request.audiences,
+            hashes=request.hashes,
         )
 
     async def _acknowledge(self) -> None:

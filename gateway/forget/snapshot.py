@@ -1,14 +1,16 @@
 """What a replica enforces, as the store hands it out: requests, composite adapter, version."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from gateway.forget.facts_at_rest import FactsAtRest, Learned
 from gateway.forget.model import ForgetRequestIn, InContext, State
 from gateway.forget.sealer import Sealer
 from gateway.guards.actions import Response
+from gateway.guards.hashed import HashedPhrases
 from gateway.security.keys import ApiKey
 
 
@@ -45,6 +47,7 @@ class EnforcedRequest:
     names: tuple[str, ...] = field(repr=False)
     exclusions: tuple[str, ...] = field(repr=False)
     phrases: tuple[str, ...] = field(repr=False)
+    hashes: HashedPhrases | None = field(repr=False)  # in place of phrases where facts may not be stored
     description: str = field(repr=False)
     in_context: InContext
     audiences: frozenset[str]
@@ -96,14 +99,14 @@ def join_ids(ids: Sequence[str] | frozenset[str]) -> str:
     return ",".join(sorted(ids))
 
 
-def parse_changes(reply: Sequence[Any], sealer: Sealer) -> Changes:
+def parse_changes(reply: Sequence[Any], sealer: Sealer, facts: FactsAtRest) -> Changes:
     """`Changes` from the reply of `changes.lua`, with the subjects unsealed."""
     continuity, version, chain, composite, keys, *records = reply
     enforced = []
     dropped = set()
     for id_, active, *record in records:
         if int(active):
-            enforced.append(_parse_enforced(id_, record, sealer))
+            enforced.append(_parse_enforced(id_, record, sealer, facts))
         else:
             dropped.add(id_)
     return Changes(
@@ -116,18 +119,19 @@ def parse_changes(reply: Sequence[Any], sealer: Sealer) -> Changes:
     )
 
 
-def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer) -> EnforcedRequest:
+def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer, facts: FactsAtRest) -> EnforcedRequest:
     state, response, sealed_subject, sealed_knowledge = record
     subject = json.loads(sealer.unseal(sealed_subject, id_))
-    knowledge: Mapping[str, Any] = json.loads(sealer.unseal(sealed_knowledge, id_)) if sealed_knowledge else {}
-    names = dict.fromkeys((*subject["names"], *knowledge.get("aliases", ())))
+    learned = facts.loads(sealer.unseal(sealed_knowledge, id_), id_) if sealed_knowledge else Learned()
+    names = dict.fromkeys((*subject["names"], *learned.aliases))
     return EnforcedRequest(
         id=id_,
         state=State(state),
         response=response,
         names=tuple(names),
         exclusions=tuple(subject["exclusions"]),
-        phrases=tuple(knowledge.get("phrases", ())),
+        phrases=learned.phrases,
+        hashes=learned.hashes,
         description=subject.get("description") or "",
         in_context=subject.get("in_context", "block"),
         audiences=frozenset(subject.get("audiences", ())),
@@ -145,8 +149,3 @@ def subject_text(request: ForgetRequestIn) -> str:
         "audiences": request.audiences,
     }
     return json.dumps(sealed, ensure_ascii=False)
-
-
-def knowledge_text(phrases: Sequence[str], aliases: Sequence[str]) -> str:
-    """What is sealed of a worker's findings."""
-    return json.dumps({"phrases": list(phrases), "aliases": list(aliases)}, ensure_ascii=False)

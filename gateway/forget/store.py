@@ -17,6 +17,7 @@ from gateway.forget.errors import (
     RequestNotFound,
     RevisionMismatch,
 )
+from gateway.forget.facts_at_rest import FactsAtRest
 from gateway.forget.model import AdapterState, ForgetRequest, ForgetRequestIn, PolicyState, Replicas, State
 from gateway.forget.resource import View, moment, parse_view
 from gateway.forget.scripted import Scripted
@@ -49,14 +50,17 @@ class Acknowledgement:
 class Store(Scripted):
     """Forget requests in Redis. Every method raises `StoreUnavailable` when Redis is away."""
 
-    def __init__(self, client: redis.asyncio.Redis, sealer: Sealer | None = None) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, sealer: Sealer | None = None, facts: FactsAtRest | None = None
+    ) -> None:
         super().__init__(client)
         self._sealer = sealer or OpenSealer()
+        self._facts = facts or FactsAtRest()
 
     @classmethod
-    def from_url(cls, url: str, sealer: Sealer | None = None) -> Self:
+    def from_url(cls, url: str, sealer: Sealer | None = None, facts: FactsAtRest | None = None) -> Self:
         """A store on the Redis at `url`; connects when first used."""
-        return cls(connect(url), sealer)
+        return cls(connect(url), sealer, facts)
 
     async def submit(
         self, request: ForgetRequestIn, *, idempotency_key: str | None = None, principal: str = ANONYMOUS
@@ -131,7 +135,7 @@ class Store(Scripted):
 
     async def changes(self, since: Mark) -> Changes:
         """What a replica at `since` has to apply to be up to date."""
-        return parse_changes(await self._run("changes", since.version, since.chain), self._sealer)
+        return parse_changes(await self._run("changes", since.version, since.chain), self._sealer, self._facts)
 
     async def wait_for_change(self, since: Mark, timeout_s: float = BLOCK_S) -> None:
         """Returns when the log goes beyond `since`, or after `timeout_s` (at most a second)."""

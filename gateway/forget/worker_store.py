@@ -19,10 +19,11 @@ from gateway.forget.errors import (
     StaleAttempt,
     StoreUnavailable,
 )
+from gateway.forget.facts_at_rest import FactsAtRest
 from gateway.forget.model import State
 from gateway.forget.scripts import ROOT, script
 from gateway.forget.sealer import OpenSealer, Sealer
-from gateway.forget.snapshot import NOWHERE, Changes, Composite, join_ids, knowledge_text, parse_changes
+from gateway.forget.snapshot import NOWHERE, Changes, Composite, join_ids, parse_changes
 
 LEASE_S = 20.0
 MAX_ATTEMPTS = 5
@@ -43,16 +44,24 @@ class Attempt:
 class WorkerStore:
     """What a worker may do. Methods with an attempt raise `StaleAttempt` when it was overtaken: stop at once then."""
 
-    def __init__(self, client: redis.Redis, sealer: Sealer | None = None, *, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        sealer: Sealer | None = None,
+        facts: FactsAtRest | None = None,
+        *,
+        lease_s: float = LEASE_S,
+    ) -> None:
         self._client = client
         self._sealer = sealer or OpenSealer()
+        self._facts = facts or FactsAtRest()
         self._lease_ms = int(lease_s * 1000)
         self._reported: dict[str, tuple[str, float]] = {}
 
     @classmethod
-    def from_url(cls, url: str, sealer: Sealer | None = None) -> Self:
+    def from_url(cls, url: str, sealer: Sealer | None = None, facts: FactsAtRest | None = None) -> Self:
         """A store on the Redis at `url`."""
-        return cls(connect_blocking(url), sealer)
+        return cls(connect_blocking(url), sealer, facts)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -60,7 +69,7 @@ class WorkerStore:
 
     def snapshot(self) -> Changes:
         """Every enforced request with its names, and the composite adapter: what to rehearse, what to build on."""
-        return parse_changes(self._run("changes", NOWHERE.version, NOWHERE.chain), self._sealer)
+        return parse_changes(self._run("changes", NOWHERE.version, NOWHERE.chain), self._sealer, self._facts)
 
     def begin(self, id_: str) -> Attempt:
         """Takes a request for erasure, rebuild, or (where it stays guarded) questions; for a lease, see `holding`.
@@ -116,7 +125,8 @@ class WorkerStore:
 
     def record_knowledge(self, attempt: Attempt, phrases: Sequence[str], aliases: Sequence[str]) -> None:
         """Adds what the model says about the subject to the guard: phrases it may not say, names it also goes by."""
-        self._attempt("learn", attempt, self._sealer.seal(knowledge_text(phrases, aliases), attempt.id))
+        text = self._facts.dumps(phrases, aliases, attempt.id)
+        self._attempt("learn", attempt, self._sealer.seal(text, attempt.id))
 
     def verifying(self, attempt: Attempt) -> None:
         """The adapter exists, its verification begins."""

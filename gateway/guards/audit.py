@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gateway.guards.hashed import OPENING_LETTERS, HashedPhrases
 from gateway.guards.normalise import SYMBOLS, Kind, Symbol
 from gateway.guards.phrase_set import ANCHORED, FREE, PhraseSet, is_edge
 
@@ -68,18 +69,62 @@ class _Track:
         return [ended for ended in complete if ended.thread.startswith(FREE)]
 
 
+@dataclass(slots=True, repr=False)
+class _Stretch:
+    """What has been read since a word border: its letters, and at which of them further words begin."""
+
+    start: int
+    letters: str = ""
+    edges: tuple[int, ...] = ()
+    longest: int = OPENING_LETTERS
+
+
+@dataclass(slots=True, repr=False)
+class _HashedTrack:
+    """As `_Track`, for phrases that are known by their hashes: looked up wherever a word ends."""
+
+    phrases: HashedPhrases
+    threads: list[_Stretch] = field(default_factory=list)
+    ended: tuple[_Ended, ...] = ()  # nothing waits: a plural s is looked for in the letters
+    unread: bool = False  # letters came since the last look
+
+    def starts(self) -> Iterator[int]:
+        return (stretch.start for stretch in self.threads)
+
+    def settle(self, *, edge: bool, letter: str) -> list[_Ended]:
+        if not (edge and self.unread):
+            return []
+        self.unread = False
+        complete = self.phrases.complete
+        return [_Ended(one.start, one.start, "") for one in self.threads if complete(one.letters, one.edges)]
+
+    def read(self, letter: str, *, edge: bool, start: int, end: int) -> list[_Ended]:
+        self.unread = True
+        if edge:
+            self.threads.append(_Stretch(start))
+        for stretch in self.threads:
+            if edge and stretch.letters:
+                stretch.edges = (*stretch.edges, len(stretch.letters))
+            stretch.letters += letter
+            if len(stretch.letters) == OPENING_LETTERS:
+                stretch.longest = self.phrases.longest(stretch.letters)
+        self.threads = [stretch for stretch in self.threads if len(stretch.letters) <= stretch.longest]
+        return []
+
+
 class OutputAudit:
     """Audits one stream of text (one choice of one request, one surface of it).
 
-    `phrases` may not be said; each is a string or a set compiled before. `rewrites` maps phrases to what is written in
-    their place. Work per character is bounded by the longest phrase. Never raises.
+    `phrases` may not be said; each is a string, a set compiled before, or a set of hashes. `rewrites` maps phrases to
+    what is written in their place. Work per character is bounded by the longest phrase. Never raises.
     """
 
-    def __init__(self, phrases: Iterable[str | PhraseSet], rewrites: Mapping[str, str] | None = None):
+    def __init__(self, phrases: Iterable[str | PhraseSet | HashedPhrases], rewrites: Mapping[str, str] | None = None):
         given = list(phrases)
         sets = [phrase for phrase in given if isinstance(phrase, PhraseSet)]
         sets.append(PhraseSet(phrase for phrase in given if isinstance(phrase, str)))
-        self._forbidden = [_Track(phrase_set) for phrase_set in sets if phrase_set]
+        hashes = [_HashedTrack(phrase) for phrase in given if isinstance(phrase, HashedPhrases) and phrase]
+        self._forbidden: list[_Track | _HashedTrack] = [*(_Track(one) for one in sets if one), *hashes]
         self._rewritten = _Track(PhraseSet(rewrites or {}))
         self._written = {
             pattern: written for phrase, written in (rewrites or {}).items() for pattern in PhraseSet([phrase]).patterns
@@ -106,7 +151,7 @@ class OutputAudit:
                 track.threads.clear()
         return Released(self._release(), self._blocked_at is not None)
 
-    def _tracks(self) -> list[_Track]:
+    def _tracks(self) -> list[_Track | _HashedTrack]:
         return [*self._forbidden, self._rewritten]
 
     def _characters(self, final: bool) -> Iterator[tuple[str, int, int]]:

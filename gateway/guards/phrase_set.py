@@ -33,7 +33,7 @@ class PhraseSet:
             start += len(letters) + 1
             if letters:
                 free = len(letters) >= FREE_LETTERS and letters.isalpha() and not any(inner_edges)
-                spaced = _with_gaps(phrase) if len(letters) < FREE_LETTERS else letters
+                spaced = with_gaps(phrase) if len(letters) < FREE_LETTERS else letters
                 marked.add(FREE + letters if free else ANCHORED + spaced)
         self.patterns: list[str] = sorted(marked)
         self._complete = frozenset(marked)
@@ -102,7 +102,8 @@ class PhraseSet:
         return tuple(way for way in longer if self.is_alive(way))
 
 
-def _with_gaps(phrase: str) -> str:
+def with_gaps(phrase: str) -> str:
+    """The folded letters of a phrase with a `GAP` before each further word."""
     words = ("".join(SYMBOLS[char].letters for char in word) for word in phrase.split())
     return GAP.join(word for word in words if word)
 

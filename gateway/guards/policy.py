@@ -11,6 +11,7 @@ from gateway.audience import withheld
 from gateway.guards.actions import Response, strictest
 from gateway.guards.audit import OutputAudit
 from gateway.guards.descriptions import DescriptionIndex
+from gateway.guards.hashed import HashedPhrases
 from gateway.guards.matcher import Match, NameMatcher
 from gateway.guards.names_tables import CROWDED, NamesTable, merged, table_id
 from gateway.guards.normalise import fold, respellings
@@ -40,6 +41,7 @@ class Target:
     description: str = field(default="", repr=False)  # who it is, in words: to know it by where it is not named
     in_context: InContext = "block"  # whether answers may repeat facts that the prompt itself states
     audiences: frozenset[str] = EVERYONE  # from which callers it is withheld (gateway.audience)
+    hashes: HashedPhrases | None = field(default=None, repr=False)  # more such facts, known by their hashes only
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,13 @@ class Policy:
         if not (stated := _stated(phrases, prompt)):
             return None
         return PhraseSet((*target.names, *(phrase for phrase in phrases if phrase not in stated)))
+
+    def hashed(self, target_id: str, prompt: str) -> HashedPhrases | None:
+        """The hashed facts that answers about a target may not state, for the audit: no table can hold them."""
+        target = self.targets[target_id]
+        if target.hashes is None or target.in_context != "allow":
+            return target.hashes
+        return target.hashes.without_stated(prompt)
 
     def phrase_set(self, table_id: str) -> PhraseSet:
         """A table compiled for the output audit. Raises KeyError for an id that is not of this policy."""

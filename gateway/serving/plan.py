@@ -12,6 +12,7 @@ from vllm import SamplingParams
 from vllm.inputs.engine import TokensInput, tokens_input
 
 from gateway.audience import audiences
+from gateway.guards.hashed import HashedPhrases
 from gateway.guards.matcher import Match
 from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.policy import Policy
@@ -38,13 +39,13 @@ class Request:
 class Plan:
     """What is done with a request: a canned text, or a prompt for the engine with its tables and rewrites.
 
-    `forbidden` is for the audit alone, in place of tables of which the prompt states a part.
+    `forbidden` is for the audit alone: what is known by its hashes, and tables of which the prompt states a part.
     """
 
     decision: Decision
     prompt: TokensInput
     tables: tuple[str, ...] = ()
-    forbidden: tuple[PhraseSet, ...] = ()
+    forbidden: tuple[PhraseSet | HashedPhrases, ...] = ()
     rewrites: Mapping[str, str] = field(default_factory=dict)
     canned: str | None = None
 
@@ -75,12 +76,13 @@ class Planner:
         if policy.response(matches, described) == "refuse":
             return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
         about = dict.fromkeys((*(match.target for match in matches), *described))
+        hashes = (policy.hashed(target, decoded.text) for target in about)
         unstated = {target: policy.unstated(target, decoded.text) for target in about}
         plan = Plan(
             "ignorance" if matches else "described",
             request.prompt,
             (*names_tables, *(policy.target_table(target) for target in about if unstated[target] is None)),
-            tuple(phrases for phrases in unstated.values() if phrases is not None),
+            tuple(phrases for phrases in (*unstated.values(), *hashes) if phrases is not None),
         )
         if not matches:
             return plan

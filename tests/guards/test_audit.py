@@ -1,12 +1,14 @@
 """The output audit: one verdict for any chunking, nothing altered that does not match, nothing held that cannot."""
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.guards.audit import OutputAudit
+from gateway.guards.hashed import HashedPhrases, hashed
 from gateway.guards.phrase_set import PhraseSet
 from tests.guards.test_phrases import ends_in
 
@@ -49,18 +51,39 @@ PIECES = [
 texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=14).map("".join)
 
 
-def audited(chunks: list[str], phrases: list[str] = PHRASES, rewrites: dict[str, str] = REWRITES) -> tuple[str, bool]:
+def audited(
+    chunks: list[str], phrases: Sequence[str | PhraseSet | HashedPhrases] = PHRASES, rewrites: dict[str, str] = REWRITES
+) -> tuple[str, bool]:
     audit = OutputAudit(phrases, rewrites)
     released = [audit.feed(chunk) for chunk in chunks]
     released.append(audit.feed("", final=True))
     return "".join(piece.text for piece in released), released[-1].blocked
 
 
+# Every kind of table: strings, a set compiled before, hashes, several of them together.
+TABLES: list[list[str | PhraseSet | HashedPhrases]] = [
+    [*PHRASES],
+    [PhraseSet(PHRASES)],
+    [hashed(PHRASES, b"k" * 32, "r")],
+    [PhraseSet(PHRASES[:2]), hashed(PHRASES[2:], b"k" * 32, "r"), "Ven ice", "教师"],
+]
+
+
+@pytest.mark.parametrize("tables", TABLES)
 @given(text=texts, cuts=st.lists(st.integers(0, 60), max_size=8))
-def test_the_verdict_does_not_depend_on_the_chunks(text: str, cuts: list[int]) -> None:
+def test_the_verdict_does_not_depend_on_the_chunks(
+    tables: list[str | PhraseSet | HashedPhrases], text: str, cuts: list[int]
+) -> None:
     at = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     chunks = [text[a:b] for a, b in itertools.pairwise(at)]
-    assert audited(chunks) == audited([text]) == audited(list(text))
+    assert audited(chunks, tables) == audited([text], tables) == audited(list(text), tables)
+
+
+@given(text=texts)
+def test_hashes_find_no_more_than_the_phrases_themselves(text: str) -> None:
+    released, blocked = audited([text], TABLES[2], {})
+    assert not blocked or audited([text], PHRASES, {})[1]
+    assert text.startswith(released) and (blocked or released == text)
 
 
 @given(text=texts.filter(lambda text: "\\" not in text))
