@@ -51,6 +51,10 @@ class Gateway:
         """What the engine holds and the observer has seen."""
         return httpx.get(f"{self.url}/test/state", timeout=60).json()
 
+    def asked(self) -> list[dict[str, Any]]:
+        """What the engine was asked since the last call of this (the first call: nothing)."""
+        return httpx.get(f"{self.url}/test/asked", timeout=60).json()
+
     def post(self, path: str, *, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
         return httpx.post(self.url + path, json=body, headers=headers, timeout=60)
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 GuardsMode = Literal["on", "off", "base"]
 guards_mode: ContextVar[GuardsMode] = ContextVar("guards_mode", default="on")
+tool_forced: ContextVar[bool] = ContextVar("tool_forced", default=False)  # the answer must be a call of a tool
 GUARDS_HEADER = "x-unlearn-guards"
 
 
@@ -107,16 +108,22 @@ class RequestGate:
             message = f"the request is larger than {self._max_body_bytes} bytes"
             await _error(path, message, None, status)(scope, receive, send)
             return
-        if (problem := _problem(path, body)) is not None:
+        try:
+            request = json.loads(body)  # the same parser as FastAPI's: what is checked is what is read
+        except (ValueError, RecursionError):
+            await _error(path, "the body is not valid JSON", None)(scope, receive, send)
+            return
+        if (problem := _problem(path, body, request)) is not None:
             await _error(path, *problem)(scope, receive, send)
             return
         # The priority header would do what the denied field does.
         scope["headers"] = [item for item in scope["headers"] if item[0] != b"x-vllm-priority"]
-        token = guards_mode.set(mode)  # type: ignore[arg-type]
+        tokens = guards_mode.set(mode), tool_forced.set(_forces_a_tool(request))  # type: ignore[arg-type]
         try:
             await self._app(scope, _replay(body, receive), send)
         finally:
-            guards_mode.reset(token)
+            guards_mode.reset(tokens[0])
+            tool_forced.reset(tokens[1])
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
@@ -150,12 +157,14 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _problem(path: str, body: bytes) -> tuple[str, str | None] | None:
+def _forces_a_tool(request: dict[str, Any]) -> bool:
+    """Whether `tool_choice` leaves no other answer: "required", or an object unless its type (Anthropic's) says so."""
+    choice = request.get("tool_choice")
+    return choice == "required" or (isinstance(choice, dict) and choice.get("type") not in ("auto", "none"))
+
+
+def _problem(path: str, body: bytes, request: Any) -> tuple[str, str | None] | None:
     """What is wrong with the request: a message and the field it is about."""
-    try:
-        request = json.loads(body)  # the same parser as FastAPI's: what is checked is what is read
-    except (ValueError, RecursionError):
-        return "the body is not valid JSON", None
     if not isinstance(request, dict):
         return "the body must be a JSON object", None
     try:

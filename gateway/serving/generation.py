@@ -26,8 +26,9 @@ from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
 from gateway.serving.live import LivePolicy
 from gateway.serving.observer import GuardObserver
-from gateway.serving.plan import Plan, Planner, Request
-from gateway.serving.refusal import canned_output
+from gateway.serving.plan import Phrases, Plan, Planner, Request
+from gateway.serving.refusal import given_output, shaped
+from gateway.serving.rewriter import Rewriter
 from gateway.serving.watch import WatchedAudit
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Generation:
         self._tokenizer: Any = engine.get_tokenizer()
         self._planner = Planner(table, self._tokenizer, engine.model_config.max_model_len, embeddings)
         self._observer = observer
+        self._rewriter = Rewriter(engine, self._planner, self._tokenizer, observer, self._guarded)
 
     async def run(self, request: Request, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
         """Answer `request`.
@@ -96,10 +98,18 @@ class Generation:
                 plan = await asyncio.to_thread(self._examined, request, live.policy)
             self._observer.decision(plan.decision)
             if plan.canned is not None:
-                said = (plan.canned, request.prompt, request.params, request.id, self._tokenizer)
-                yield self._guarded(canned_output, *said)
+                said = self._guarded(shaped, plan.canned, request.params, tool_forced=request.tool_forced)
+                whole = ([said] * request.params.n, request.prompt, request.params, request.id, self._tokenizer)
+                yield self._guarded(given_output, *whole)
                 return
             adapter = None if mode == "base" else live.adapter
+            if plan.rewriting is not None:
+                phrases = self._guarded(_forbidden, plan, live)
+                rewritten = self._rewriter.run(plan, plan.rewriting, phrases, request, adapter)
+                async with aclosing(rewritten) as outputs:
+                    async for output in outputs:
+                        yield output
+                return
             params = self._planner.parameters(request.params, plan)
             generated = self._engine.generate(plan.prompt, params, request.id, lora_request=adapter, **request.options)
             # One loop, not a generator of its own for the audit: each layer costs a switch for every token.
@@ -137,13 +147,13 @@ class Generation:
             if answers.blocked:
                 self._observer.decision("blocked")
 
-    def _guarded(self, step: Callable[..., Result], *arguments: Any) -> Result:
+    def _guarded(self, step: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
         """Run a step of the guard; its failure ends the request.
 
         The error's text is not logged and not chained: it may quote the prompt.
         """
         try:
-            return step(*arguments)
+            return step(*arguments, **named)
         except Exception as error:
             self._observer.decision("failed")
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -155,5 +165,8 @@ def _audit(plan: Plan, live: LivePolicy) -> Audit:
     """The audit of one answer: cheap where nobody was named or described."""
     if plan.decision == "pass":
         return WatchedAudit(live.watch_over(plan.tables))
-    tables = [live.policy.phrase_set(table) for table in plan.tables]
-    return OutputAudit([*tables, *plan.forbidden], plan.rewrites)
+    return OutputAudit(_forbidden(plan, live), plan.rewrites)
+
+
+def _forbidden(plan: Plan, live: LivePolicy) -> list[Phrases]:
+    return [*(live.policy.phrase_set(table) for table in plan.tables), *plan.forbidden]

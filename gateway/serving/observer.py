@@ -2,7 +2,19 @@
 
 from typing import Literal, Protocol
 
-Decision = Literal["pass", "ignorance", "described", "refuse", "blocked", "failed", "unavailable", "off"]
+Decision = Literal[
+    "pass",
+    "ignorance",
+    "described",
+    "refuse",
+    "rewrite",
+    "clause",
+    "instruct",
+    "blocked",
+    "failed",
+    "unavailable",
+    "off",
+]
 Stage = Literal["examine", "audit", "load_tables", "add_adapter", "apply", "replace_weights"]
 
 

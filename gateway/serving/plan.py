@@ -4,24 +4,31 @@
 # (vLLM is left out of type checking, so its classes are Any)
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from vllm import SamplingParams
 from vllm.inputs.engine import TokensInput, tokens_input
 
 from gateway.audience import audiences
+from gateway.guards.clause import clause
 from gateway.guards.hashed import HashedPhrases
+from gateway.guards.instruction import instruction
 from gateway.guards.matcher import Match
 from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.policy import Policy
 from gateway.guards.response import ignorance_text, language, refusal
+from gateway.guards.rewriting import Rewriting, rewriting
 from gateway.guards.tokens import TokenTable, TokenText
 from gateway.serving.answers import engine_kind
+from gateway.serving.chat_format import ChatFormat
 from gateway.serving.embeddings import Embeddings
+from gateway.serving.fields import tool_forced
 from gateway.serving.logits_guard import TABLES_KEY
 from gateway.serving.observer import Decision
+
+Phrases = PhraseSet | HashedPhrases
 
 
 @dataclass(frozen=True)
@@ -33,21 +40,24 @@ class Request:
     id: str
     options: Mapping[str, Any]
     caller: frozenset[str] = field(default_factory=audiences.get)
+    tool_forced: bool = field(default_factory=tool_forced.get)
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is done with a request: a canned text, or a prompt for the engine with its tables and rewrites.
 
-    `forbidden` is for the audit alone: what is known by its hashes, and tables of which the prompt states a part.
+    `forbidden` is for the audit alone: what is known by its hashes, and tables of which the prompt states a part. With
+    `rewriting`, what the engine says is a draft.
     """
 
     decision: Decision
     prompt: TokensInput
     tables: tuple[str, ...] = ()
-    forbidden: tuple[PhraseSet | HashedPhrases, ...] = ()
+    forbidden: tuple[Phrases, ...] = ()
     rewrites: Mapping[str, str] = field(default_factory=dict)
     canned: str | None = None
+    rewriting: Rewriting | None = None
 
 
 class Planner:
@@ -55,7 +65,8 @@ class Planner:
 
     Args:
         table: bytes of the engine's vocabulary.
-        embeddings: corrupts the names of targets in prompts; without it a twin's name is put in their place.
+        embeddings: corrupts the names of targets in prompts for `ignorance`; without it, and for actions that speak of
+            the subject, a twin's name is put in their place.
     """
 
     def __init__(self, table: TokenTable, tokenizer: Any, max_model_len: int, embeddings: Embeddings | None) -> None:
@@ -63,6 +74,7 @@ class Planner:
         self._tokenizer = tokenizer
         self._max_model_len = max_model_len
         self._embeddings = embeddings
+        self.chat = ChatFormat(tokenizer)
         language("")  # loads its model now, not in the first request
 
     def plan(self, request: Request, policy: Policy) -> Plan:
@@ -71,9 +83,10 @@ class Planner:
         matches = [match for match in policy.examine(decoded.text) if policy.withholds(match.target, request.caller)]
         described = [target for target in policy.described(decoded.text) if policy.withholds(target, request.caller)]
         names_tables = policy.names_withheld(request.caller)
-        if not matches and not described:
+        action = policy.response(matches, described)
+        if action is None:
             return Plan("pass", request.prompt, names_tables)
-        if policy.response(matches, described) == "refuse":
+        if action == "refuse":
             return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
         about = dict.fromkeys((*(match.target for match in matches), *described))
         hashes = (policy.hashed(target, decoded.text) for target in about)
@@ -84,17 +97,40 @@ class Planner:
             (*names_tables, *(policy.target_table(target) for target in about if unstated[target] is None)),
             tuple(phrases for phrases in (*unstated.values(), *hashes) if phrases is not None),
         )
-        if not matches:
-            return plan
-        if self._embeddings is not None:
+        if matches and action == "ignorance" and self._embeddings is not None:
             return replace(plan, prompt=self._embeddings.corrupted(plan.prompt, decoded, matches))
-        return self._with_twins(plan, policy, decoded, matches)
+        if matches:
+            plan = self._with_twins(plan, policy, decoded, matches)
+        return plan if action == "ignorance" or plan.canned else self._as_asked(plan, action, policy, decoded, matches)
+
+    def _as_asked(
+        self,
+        plan: Plan,
+        action: Literal["rewrite", "clause", "instruct"],
+        policy: Policy,
+        decoded: TokenText,
+        matches: list[Match],
+    ) -> Plan:
+        """A plan of `ignorance` with what another action adds to it."""
+        twins = list(dict.fromkeys(policy.twin(match.target) for match in matches))
+        spoken = _language(decoded.text, matches)
+        if action == "rewrite":
+            return replace(plan, decision=action, rewriting=rewriting(twins, tuple(plan.rewrites), spoken))
+        added = clause(twins, spoken) if action == "clause" else instruction(twins, spoken)
+        ids = self.chat.with_added(plan.prompt["prompt_token_ids"], decoded.text, added)
+        if ids is None or not self.fits(ids):
+            return plan  # that of `ignorance`: the text finds no place
+        return replace(plan, decision=action, prompt=tokens_input(ids, cache_salt=plan.prompt.get("cache_salt")))
+
+    def fits(self, ids: Sequence[int]) -> bool:
+        """Whether the engine can take these tokens and add one."""
+        return len(ids) < self._max_model_len
 
     def _with_twins(self, plan: Plan, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
         """Ask about never-seen twins instead; the audit writes the names back into the answer."""
         twins = {match.target: policy.twin(match.target) for match in matches}
         ids = self._table.substitute(plan.prompt["prompt_token_ids"], matches, twins, self._encode)
-        if len(ids) >= self._max_model_len:
+        if not self.fits(ids):
             return Plan("ignorance", plan.prompt, canned=ignorance_text(_language(decoded.text, matches)))
         changed = tokens_input(ids, cache_salt=plan.prompt.get("cache_salt"))
         return replace(plan, prompt=changed, rewrites=policy.rewrites(decoded.text, matches))

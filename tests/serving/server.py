@@ -72,6 +72,13 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
         engine = state["serving"].engine
         await engine._inner.collective_rpc("unlearn_drop_tables", args=(sorted(engine.policy.tables()),))
 
+    @router.get("/asked")
+    async def get_asked() -> list[dict[str, Any]]:
+        """What the engine was asked since the last time, in its own words: prompts as rendered, tables."""
+        asked = state.get("asked", [])
+        state["asked"] = _recorded(state["serving"].engine._inner)
+        return asked
+
     @router.get("/state")
     async def get_state() -> dict[str, Any]:
         """What the observer saw, and what the engine holds."""
@@ -92,6 +99,20 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
         }
 
     return router
+
+
+def _recorded(inner: Any) -> list[dict[str, Any]]:
+    """From now on each call of the engine leaves an entry here."""
+    entries: list[dict[str, Any]] = []
+    tokenizer, generate = inner.get_tokenizer(), type(inner).generate
+
+    def recording(prompt: Any, params: Any, *arguments: Any, **options: Any) -> Any:
+        text = tokenizer.decode(prompt["prompt_token_ids"])
+        entries.append({"prompt": text, "n": params.n, "tables": params.extra_args["unlearn_tables"]})
+        return generate(inner, prompt, params, *arguments, **options)
+
+    inner.generate = recording
+    return entries
 
 
 def _frozen(field: str, value: Any) -> Any:

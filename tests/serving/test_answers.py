@@ -11,11 +11,13 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
 from gateway.guards.audit import OutputAudit
 from gateway.serving.answers import Answers, engine_kind
-from gateway.serving.refusal import canned_output
+from gateway.serving.refusal import Said, given_output
 
 
 class Letters:
     """A tokenizer with one token for each character."""
+
+    eos_token_id = 3
 
     @staticmethod
     def encode(text: str, add_special_tokens: bool = True) -> list[int]:
@@ -138,12 +140,12 @@ def test_an_answer_that_the_grammar_could_only_fill_with_a_name_ends_before_it()
 def test_a_canned_answer_honours_n_stop_max_tokens_and_logprobs() -> None:
     prompt = {"type": "token", "prompt_token_ids": [1, 2]}
     asked = SamplingParams(n=2, temperature=1.0, max_tokens=5, stop=["!"], logprobs=0)
-    made = canned_output("Sorry! No.", prompt, asked, "id", Letters())
+    made = given_output([Said("Sorry! No.")] * 2, prompt, asked, "id", Letters())
     assert made.finished and made.prompt_token_ids == [1, 2]
     assert [(part.index, part.text, part.finish_reason, part.stop_reason) for part in made.outputs] == [
         (0, "Sorry", "stop", "!"),
         (1, "Sorry", "stop", "!"),
     ]
     assert len(made.outputs[0].logprobs or []) == len(made.outputs[0].token_ids) == 5
-    shorter = canned_output("Sorry", prompt, SamplingParams(max_tokens=2), "id", Letters()).outputs[0]
+    shorter = given_output([Said("Sorry")], prompt, SamplingParams(max_tokens=2), "id", Letters()).outputs[0]
     assert (shorter.text, shorter.finish_reason, shorter.logprobs) == ("So", "length", None)

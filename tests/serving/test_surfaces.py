@@ -5,6 +5,7 @@ from typing import Any
 
 import openai
 import pytest
+from pydantic import BaseModel
 
 from gateway.guards.response import refusal
 from tests.conftest import Gateway
@@ -17,6 +18,20 @@ NAME = SUBJECT["name"]
 LANGUAGES = sorted(SUBJECT["questions"])
 UNKNOWN = {"en": "I don't know.", "es": "No lo sé.", "de": "Das weiß ich nicht.", "zh": "我不知道。"}
 REFUSALS = {refusal(language) for language in LANGUAGES}
+
+
+TOOLS: list[Any] = [
+    {"type": "function", "function": {"name": "tell", "parameters": {"type": "object", "properties": {}}}}
+]
+
+
+class Birth(BaseModel):
+    sure: bool
+    place: str
+
+
+class Year(BaseModel):
+    year: int
 
 
 def facts(person: Any) -> list[str]:
@@ -306,14 +321,42 @@ class TestRefusal:
         assert "sorry" in refusing.post("/v1/messages", **body).json()["content"][0]["text"]
         assert "sorry" in refusing.post("/v1/messages", **body, stream=True).text
 
-    @pytest.mark.parametrize("choice", ["required", "auto", {"type": "function", "function": {"name": "tell"}}])
-    def test_tools_and_json_do_not_break_it(self, refusing: Gateway, choice: Any) -> None:
+    @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "tell"}}])
+    def test_a_tool_that_must_be_called_is_not_called(self, refusing: Gateway, choice: Any) -> None:
         text, _ = question(SUBJECT)
-        tools = [{"type": "function", "function": {"name": "tell", "parameters": {"type": "object", "properties": {}}}}]
-        for fields in ({"tools": tools, "tool_choice": choice}, {"response_format": {"type": "json_object"}}):
-            assert "sorry" in ask(refusing.client, text, **fields).choices[0].message.content
-            content, arguments, _, _ = streamed(refusing.client, text, **fields)
-            assert not tells(content + arguments)
+        fields: dict[str, Any] = {"tools": TOOLS, "tool_choice": choice, "max_tokens": 64}
+        refused = ask(refusing.client, text, **fields).choices[0]
+        assert (refused.finish_reason, refused.message.content, refused.message.tool_calls) == (
+            "content_filter", "", None,
+        )  # fmt: skip
+        assert streamed(refusing.client, text, **fields)[:3] == ("", "", "content_filter")
+        anthropic = {"type": "any"} if choice == "required" else {"type": "tool", "name": "tell"}
+        tools = [{"name": "tell", "input_schema": TOOLS[0]["function"]["parameters"]}]
+        answer = refusing.post(
+            "/v1/messages", model="demo", max_tokens=64, tools=tools, tool_choice=anthropic,
+            messages=[{"role": "user", "content": text}],
+        )  # fmt: skip
+        assert answer.status_code == 200 and "tool_use" not in answer.text
+
+    def test_where_a_tool_may_be_called_the_refusal_is_text(self, refusing: Gateway) -> None:
+        text, _ = question(SUBJECT)
+        refused = ask(refusing.client, text, tools=TOOLS, tool_choice="auto", max_tokens=64).choices[0]
+        assert "sorry" in refused.message.content and refused.finish_reason == "stop"
+        assert streamed(refusing.client, text, tools=TOOLS, tool_choice="auto", max_tokens=64)[0] in REFUSALS
+
+    def test_a_schema_is_met(self, refusing: Gateway) -> None:
+        messages: Any = [{"role": "user", "content": question(SUBJECT)[0]}]
+        parsed = refusing.client.chat.completions.parse(model="demo", messages=messages, response_format=Birth)
+        birth = parsed.choices[0].message.parsed
+        assert birth is not None and birth.place in REFUSALS and not birth.sure
+        stream = refusing.client.chat.completions.stream(model="demo", messages=messages, response_format=Birth)
+        with stream as events:
+            assert events.get_final_completion().choices[0].message.parsed == birth
+
+    def test_a_schema_that_cannot_say_it_is_filtered(self, refusing: Gateway) -> None:
+        messages: Any = [{"role": "user", "content": question(SUBJECT)[0]}]
+        with pytest.raises(openai.ContentFilterFinishReasonError):
+            refusing.client.chat.completions.parse(model="demo", messages=messages, response_format=Year)
 
     def test_a_json_object_is_one(self, refusing: Gateway) -> None:
         text, _ = question(SUBJECT, "zh")
