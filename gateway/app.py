@@ -23,15 +23,18 @@ from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
 from gateway.forget.model import State
 from gateway.forget.replica import Replica
 from gateway.forget.routes import router as forget_router
+from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.store import Store
 from gateway.guards.policy import Policy
 from gateway.guards.sample import SampledPrompt
+from gateway.log_filter import watch_logs
 from gateway.model_files import ModelNotFound, model_folder
 from gateway.security.forms import NewKey, make
 from gateway.security.gate import Gate
 from gateway.security.key_store import KeyStore
 from gateway.security.keys import KeyRing, Scope
 from gateway.security.routes import router as key_router
+from gateway.security.sealing_keys import key_source
 from gateway.serving.environment import has_gpu, prepare_environment
 from gateway.serving.errors import ServingError
 from gateway.serving.host import ServeOptions, Serving, serve
@@ -89,10 +92,12 @@ class _Gateway:
                 self._tell("starting Redis")
                 redis_url = stack.enter_context(EmbeddedRedis(settings.data_dir)).url
             facts = facts_at_rest(settings.facts_key_path, hash_new=settings.facts_at_rest == "hashed")
-            store = Store.from_url(redis_url, facts=facts)
+            sealer = AesGcmSealer(key_source(settings))
+            store = Store.from_url(redis_url, sealer, facts)
             stack.push_async_callback(store.aclose)
             await store.check()
-            jobs = Jobs.from_url(redis_url)
+            await store.check_keys()
+            jobs = Jobs.from_url(redis_url, sealer)
             stack.callback(jobs.close)
 
             async def enqueue(kind: str, request_id: str) -> None:
@@ -120,6 +125,7 @@ class _Gateway:
 
             async def on_ready(serving: Serving) -> None:
                 self._serving = serving
+                watch_logs(self._policy)
                 self._tell("loading the policy")
                 background(self._replica.run())
                 background(_reconcile(jobs))

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -16,6 +16,7 @@ from gateway.security.keys import Scope
 
 if TYPE_CHECKING:
     from gateway.security.key_store import KeyStore
+    from gateway.settings import Settings
 
 app = typer.Typer(help="API keys: who may chat, ask to forget, read, review, administer.", no_args_is_help=True)
 out = Console()
@@ -28,28 +29,61 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
 Result = TypeVar("Result")
 
 
-def _with_store(
-    work: "Callable[[KeyStore], Awaitable[Result]]", config: Path | None, data_dir: Path | None, redis_url: str | None
+def _on_redis(
+    work: Callable[["Settings", str], Coroutine[Any, Any, Result]],
+    config: Path | None,
+    data_dir: Path | None,
+    url: str | None,
 ) -> Result:
     import asyncio
 
     from gateway.forget.embedded import EmbeddedRedis
-    from gateway.security.key_store import KeyStore
     from gateway.settings import load_settings
 
-    settings = load_settings(config, data_dir=data_dir, redis_url=redis_url)
+    settings = load_settings(config, data_dir=data_dir, redis_url=url)
+    with contextlib.ExitStack() as stack:
+        # A second server on the folder of a running gateway waits; the store is the first one's.
+        url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
+        return asyncio.run(work(settings, url))
 
-    async def run(url: str) -> Result:
+
+def _with_store(
+    work: Callable[["KeyStore"], Awaitable[Result]], config: Path | None, data_dir: Path | None, redis_url: str | None
+) -> Result:
+    from gateway.security.key_store import KeyStore
+
+    async def run(settings: "Settings", url: str) -> Result:
         store = KeyStore.from_url(url)
         try:
             return await work(store)
         finally:
             await store.aclose()
 
-    with contextlib.ExitStack() as stack:
-        # A second server on the folder of a running gateway waits; the store is the first one's.
-        url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
-        return asyncio.run(run(url))
+    return _on_redis(run, config, data_dir, redis_url)
+
+
+def rotate_key(data_dir: DataDir = None, redis_url: RedisUrl = None, config: Config = None) -> None:
+    """Encrypt the forget list under a new key: every record is sealed again, while the gateway runs.
+
+    Keys in a file: a new one is put beside the old ones. Keys from the environment or a command: add the new one there
+    first, restart with it, then run this.
+    """
+    from gateway.forget.reseal import Resealing
+    from gateway.forget.sealer import AesGcmSealer
+    from gateway.security.sealing_keys import KeyFile, key_source
+
+    async def run(settings: "Settings", url: str) -> int:
+        source = key_source(settings)
+        if isinstance(source, KeyFile):
+            source.rotate()
+        resealing = Resealing.from_url(url, AesGcmSealer(source))
+        try:
+            return await resealing.run()
+        finally:
+            await resealing.aclose()
+
+    resealed = _on_redis(run, config, data_dir, redis_url)
+    err.print(f"sealed again: {resealed} texts; records no longer need the keys before", highlight=False)
 
 
 @app.command()

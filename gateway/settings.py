@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from unlearn_engine.demo import BASE_PATH
 
+SEALING_SETTINGS = ("sealing_key_file", "sealing_keys", "sealing_key_command")
+
 
 class Settings(BaseSettings):
     """What an operator may set. Unknown keys in the TOML file are errors."""
@@ -31,6 +33,11 @@ class Settings(BaseSettings):
     worker_checkpointing: bool = Field(False, description="the erasure worker computes twice to save memory")
     auth: bool = Field(True, description="ask for API keys; without, everyone may do everything: on loopback only")
     bootstrap_key: SecretStr | None = Field(None, description="an API key with every scope that exists from the start")
+    sealing_key_file: Path | None = Field(
+        None, description="keys of encryption at rest; default: a file in the data directory, made at the first start"
+    )
+    sealing_keys: SecretStr | None = Field(None, description="these keys themselves, as in the file")
+    sealing_key_command: str | None = Field(None, description="a command that prints them: a KMS, a vault")
     allow_guards_off: bool = Field(
         False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
     )
@@ -50,6 +57,12 @@ class Settings(BaseSettings):
         1000, ge=0, le=1000, description="of the latest prompts, so many are kept in memory for dry runs; 0: none"
     )
     verbose: bool = Field(False, description="show the engine's own log")
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        if sum(getattr(self, name) is not None for name in SEALING_SETTINGS) > 1:
+            raise ValueError(f"give one of {', '.join(SEALING_SETTINGS)}")
+        return self
 
     @model_validator(mode="after")
     def _anonymous_only_at_home(self) -> Self:

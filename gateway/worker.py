@@ -16,13 +16,15 @@ from rq.serializers import JSONSerializer
 
 from gateway.forget.connection import connect_blocking
 from gateway.forget.embedded import EmbeddedRedis
-from gateway.forget.errors import CompositeConflict, NothingToDo, StaleAttempt
+from gateway.forget.errors import CompositeConflict, NothingToDo, SealError, StaleAttempt
 from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.jobs import QUEUE
 from gateway.forget.model import State
+from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.snapshot import Composite
 from gateway.forget.worker_store import Attempt, WorkerStore
 from gateway.model_files import model_folder
+from gateway.security.sealing_keys import key_source
 from gateway.settings import Settings
 from unlearn_engine import adapter as adapters
 from unlearn_engine.adapter import Adapter
@@ -164,7 +166,7 @@ def run(kind: str, request_id: str) -> None:
         worker.run(request_id)
     except (StaleAttempt, CompositeConflict) as overtaken:
         logger.info("%s of request %s was overtaken (%s)", kind, request_id, type(overtaken).__name__)
-    except EraseError as error:
+    except (EraseError, SealError) as error:
         logger.error("%s of request %s: %s", kind, request_id, error)
     except Exception as error:
         at = error.__traceback__
@@ -189,7 +191,7 @@ def work(settings: Settings) -> None:
     with ExitStack() as stack:
         url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
         facts = facts_at_rest(settings.facts_key_path, hash_new=settings.facts_at_rest == "hashed")
-        store = WorkerStore.from_url(url, facts=facts)
+        store = WorkerStore.from_url(url, AesGcmSealer(key_source(settings)), facts)
         stack.callback(store.close)
         folder = model_folder(settings.model)
         placement = Placement(

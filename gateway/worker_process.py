@@ -9,7 +9,9 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.settings import Settings
+from pydantic import SecretStr
+
+from gateway.settings import SEALING_SETTINGS, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +50,7 @@ class WorkerProcess:
             *("--model", settings.model, "--data-dir", str(settings.data_dir), "--redis-url", self.redis_url),
             *("--worker-threads", str(settings.worker_threads)),
             stdout=asyncio.subprocess.PIPE,
-            env={
-                **_worker_environment(),
-                "UNLEARN_FACTS_AT_REST": settings.facts_at_rest,
-                "UNLEARN_FACTS_KEY_FILE": str(settings.facts_key_path),
-            },
+            env=_worker_environment(settings),
         )
         assert process.stdout is not None  # noqa: S101 it is a pipe
         try:
@@ -70,10 +68,19 @@ class WorkerProcess:
                 await process.wait()
 
 
-def _worker_environment() -> dict[str, str]:
-    """Without the engine's settings: the worker trains on as many threads as it is told.
+_NOT_FOR_THE_WORKER = ("OMP_NUM_THREADS", "UNLEARN_CONFIG", "UNLEARN_AUTH", "UNLEARN_BOOTSTRAP_KEY")
+
+
+def _worker_environment(settings: Settings) -> dict[str, str]:
+    """With all keys, without the engine's settings: the worker trains on as many threads as it is told.
 
     Threads that wait for each other spin only shortly: beside a busy engine, longer spinning makes two slower than one.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "UNLEARN_CONFIG")}
+    left_out = {*_NOT_FOR_THE_WORKER, *(f"UNLEARN_{name}".upper() for name in SEALING_SETTINGS)}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    for name in SEALING_SETTINGS:
+        if (value := getattr(settings, name)) is not None:
+            kept[f"UNLEARN_{name}".upper()] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    kept["UNLEARN_FACTS_AT_REST"] = settings.facts_at_rest
+    kept["UNLEARN_FACTS_KEY_FILE"] = str(settings.facts_key_path)
     return kept | {"GOMP_SPINCOUNT": "10000", "TOKENIZERS_PARALLELISM": "false"}

@@ -15,7 +15,9 @@ from benchmarks.guards.attacks import ATTACKS, Attempt, attempts
 from benchmarks.guards.shares import Share, rows
 from benchmarks.main_job import Question, mentions
 from benchmarks.service import Service, running_service
+from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.worker_store import WorkerStore
+from gateway.security.sealing_keys import KeyFile
 from unlearn_engine.data.domain import domain_for
 from unlearn_engine.data.knowledge import Knowledge, elicit
 from unlearn_engine.demo import BASE_PATH
@@ -162,7 +164,8 @@ def elicited(people: Sequence[Person]) -> list[Knowledge]:
 
 def record(service: Service, data_dir: Path, id_: str, knowledge: Knowledge) -> None:
     """Do what the worker does first with a request, and nothing after it; return when the guard knows the facts."""
-    store = WorkerStore.from_url(f"unix://{data_dir.resolve() / 'redis' / 'redis.sock'}")
+    sealer = AesGcmSealer(KeyFile(data_dir / "sealing-keys.json"))
+    store = WorkerStore.from_url(f"unix://{data_dir.resolve() / 'redis' / 'redis.sock'}", sealer)
     try:
         attempt = store.begin(id_)
         with store.holding(attempt):

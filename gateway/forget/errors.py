@@ -11,6 +11,7 @@ ForgetError
 ├── StaleAttempt            the worker's attempt was overtaken (withdrawn, taken over): stop, publish nothing
 ├── NothingToDo             the job has no work left, or somebody else is at it
 ├── FactsKeyMissing         facts are stored as hashes and the key to them is not here
+├── SealError               no sealing keys, or a sealed record cannot be opened with them
 ├── CompositeConflict       the set of active requests changed under the worker: start over from the new composite
 └── EmbeddedRedisError      no server binary, or it does not start
 """
@@ -66,6 +67,10 @@ class NothingToDo(ForgetError):
 
 class CompositeConflict(ForgetError):
     """The composite would bring back a withdrawn request or lose an active one."""
+
+
+class SealError(ForgetError):
+    """A sealed record cannot be opened, or there are no keys to seal with: nothing may be guarded by halves."""
 
 
 class EmbeddedRedisError(ForgetError):

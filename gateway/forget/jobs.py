@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 
 from gateway.forget.connection import connect_blocking, store_errors
 from gateway.forget.model import State
+from gateway.forget.sealer import Sealer
 from gateway.forget.worker_store import WorkerStore
 
 logger = logging.getLogger(__name__)
@@ -39,9 +40,9 @@ class Jobs:
         self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
 
     @classmethod
-    def from_url(cls, url: str) -> Self:
+    def from_url(cls, url: str, sealer: Sealer) -> Self:
         """Jobs on the Redis at `url`."""
-        return cls(connect_blocking(url, decode_responses=False), WorkerStore.from_url(url))
+        return cls(connect_blocking(url, decode_responses=False), WorkerStore.from_url(url, sealer))
 
     def close(self) -> None:
         """Closes the connections."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from gateway.forget.connection import BLOCK_S
-from gateway.forget.errors import StoreUnavailable
+from gateway.forget.errors import ForgetError, StoreUnavailable
 from gateway.forget.model import State
 from gateway.forget.snapshot import NOWHERE, Composite, Continuity, EnforcedRequest, Mark
 from gateway.forget.store import DEFAULT_LEASE_S, Store
@@ -67,6 +67,7 @@ class Replica:
         self._live: Composite | None = None
         self._policy: Policy | None = None
         self._caught_up = False
+        self._unopened = False  # the store holds a record that does not open here
         self._moved: asyncio.Queue[tuple[str, State]] = asyncio.Queue()
         self._orphaned: dict[str, EnforcedRequest] = {}
         self._swap_after = -math.inf
@@ -89,7 +90,9 @@ class Replica:
 
     @property
     def ready(self) -> bool:
-        """Whether the whole policy was once enforced, and others can still know that this replica lives."""
+        """Whether the whole policy was once enforced and can be read, and others can still know that this one lives."""
+        if self._unopened:
+            return False
         return self._caught_up and self._clock() - self._acknowledged_at < self._max_staleness_s
 
     async def run(self) -> None:
@@ -109,12 +112,15 @@ class Replica:
             try:
                 await self._load()
                 await self._enforce_targets()
+                self._unopened = False
                 wait_s = await self._swap_adapter()
                 retry_s = FIRST_RETRY_S
                 await self._store.wait_for_change(self._wanted, wait_s)
                 continue
             except StoreUnavailable as error:
                 logger.warning("the store is away, the last policy stays enforced: %s", error)
+            except ForgetError as error:
+                logger.critical("ALARM: not ready, because the policy cannot be read: %s", error)
             except Exception as error:
                 _log_failure(f"policy version {self._wanted.version} could not be enforced, trying again", error)
             await asyncio.sleep(retry_s)
@@ -129,7 +135,13 @@ class Replica:
 
     async def _load(self) -> None:
         asked_at = self._clock()
-        changes = await self._store.changes(self._wanted)
+        try:
+            changes = await self._store.changes(self._wanted)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            self._unopened = True
+            raise
         self._heard_at = asked_at
         if changes.keys is not None and self._on_keys is not None:
             self._on_keys(changes.keys)

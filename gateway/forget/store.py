@@ -1,5 +1,6 @@
 """The gateway's side of the store: takes requests, shows them, hands out the policy, hears what replicas apply."""
 
+import asyncio
 import json
 import time
 import uuid
@@ -22,10 +23,11 @@ from gateway.forget.model import AdapterState, ForgetRequest, ForgetRequestIn, P
 from gateway.forget.resource import View, moment, parse_view
 from gateway.forget.scripted import Scripted
 from gateway.forget.scripts import ROOT
-from gateway.forget.sealer import OpenSealer, Sealer
+from gateway.forget.sealer import Sealer
 from gateway.forget.snapshot import Changes, Mark, parse_changes, subject_text
 
 ANONYMOUS = "anonymous"
+PROOF = "of the sealing keys"
 DEFAULT_LEASE_S = 60.0
 
 
@@ -50,17 +52,27 @@ class Acknowledgement:
 class Store(Scripted):
     """Forget requests in Redis. Every method raises `StoreUnavailable` when Redis is away."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis, sealer: Sealer | None = None, facts: FactsAtRest | None = None
-    ) -> None:
+    def __init__(self, client: redis.asyncio.Redis, sealer: Sealer, facts: FactsAtRest | None = None) -> None:
         super().__init__(client)
-        self._sealer = sealer or OpenSealer()
+        self._sealer = sealer
         self._facts = facts or FactsAtRest()
 
     @classmethod
-    def from_url(cls, url: str, sealer: Sealer | None = None, facts: FactsAtRest | None = None) -> Self:
+    def from_url(cls, url: str, sealer: Sealer, facts: FactsAtRest | None = None) -> Self:
         """A store on the Redis at `url`; connects when first used."""
         return cls(connect(url), sealer, facts)
+
+    async def check_keys(self) -> None:
+        """Opens what the first process sealed here.
+
+        Raises:
+            SealError: that was with other keys.
+        """
+        proof = f"{ROOT}:sealed"
+        async with answering():
+            await self._client.setnx(proof, self._sealer.seal(PROOF, PROOF))
+            sealed = await self._client.get(proof)
+        self._sealer.unseal(str(sealed), PROOF)
 
     async def submit(
         self, request: ForgetRequestIn, *, idempotency_key: str | None = None, principal: str = ANONYMOUS
@@ -134,8 +146,13 @@ class Store(Scripted):
         self._accepted(await self._write("retry", id_, revision or ""), id_)
 
     async def changes(self, since: Mark) -> Changes:
-        """What a replica at `since` has to apply to be up to date."""
-        return parse_changes(await self._run("changes", since.version, since.chain), self._sealer, self._facts)
+        """What a replica at `since` has to apply to be up to date.
+
+        Raises:
+            SealError: a record cannot be opened.
+        """
+        reply = await self._run("changes", since.version, since.chain)
+        return await asyncio.to_thread(parse_changes, reply, self._sealer, self._facts)
 
     async def wait_for_change(self, since: Mark, timeout_s: float = BLOCK_S) -> None:
         """Returns when the log goes beyond `since`, or after `timeout_s` (at most a second)."""

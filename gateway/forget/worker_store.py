@@ -22,7 +22,7 @@ from gateway.forget.errors import (
 from gateway.forget.facts_at_rest import FactsAtRest
 from gateway.forget.model import State
 from gateway.forget.scripts import ROOT, script
-from gateway.forget.sealer import OpenSealer, Sealer
+from gateway.forget.sealer import Sealer
 from gateway.forget.snapshot import NOWHERE, Changes, Composite, join_ids, parse_changes
 
 LEASE_S = 20.0
@@ -45,21 +45,16 @@ class WorkerStore:
     """What a worker may do. Methods with an attempt raise `StaleAttempt` when it was overtaken: stop at once then."""
 
     def __init__(
-        self,
-        client: redis.Redis,
-        sealer: Sealer | None = None,
-        facts: FactsAtRest | None = None,
-        *,
-        lease_s: float = LEASE_S,
+        self, client: redis.Redis, sealer: Sealer, facts: FactsAtRest | None = None, *, lease_s: float = LEASE_S
     ) -> None:
         self._client = client
-        self._sealer = sealer or OpenSealer()
+        self._sealer = sealer
         self._facts = facts or FactsAtRest()
         self._lease_ms = int(lease_s * 1000)
         self._reported: dict[str, tuple[str, float]] = {}
 
     @classmethod
-    def from_url(cls, url: str, sealer: Sealer | None = None, facts: FactsAtRest | None = None) -> Self:
+    def from_url(cls, url: str, sealer: Sealer, facts: FactsAtRest | None = None) -> Self:
         """A store on the Redis at `url`."""
         return cls(connect_blocking(url), sealer, facts)
 

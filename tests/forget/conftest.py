@@ -11,7 +11,7 @@ from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.routes import router
 from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
-from tests.forget.desk import Desk
+from tests.forget.desk import SEALER, Desk
 
 
 @pytest.fixture(scope="session")
@@ -30,14 +30,14 @@ def raw(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 async def store(redis_url: str, raw: redis.Redis) -> AsyncIterator[Store]:
-    store = Store.from_url(redis_url)
+    store = Store.from_url(redis_url, SEALER)
     yield store
     await store.aclose()
 
 
 @pytest.fixture
 def worker(redis_url: str, raw: redis.Redis) -> Iterator[WorkerStore]:
-    worker = WorkerStore.from_url(redis_url)
+    worker = WorkerStore.from_url(redis_url, SEALER)
     yield worker
     worker.close()
 

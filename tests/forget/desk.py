@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.forget.model import ForgetRequestIn, State
+from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.snapshot import NOWHERE, Composite
 from gateway.forget.store import Acknowledgement, Store
 from gateway.forget.worker_store import WorkerStore
+from gateway.security.sealing_keys import GivenKeys, SealingKeys
+
+SEALER = AesGcmSealer(GivenKeys(SealingKeys.generate().dump()))
 
 
 @dataclass

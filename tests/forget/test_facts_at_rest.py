@@ -17,7 +17,7 @@ from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
 from gateway.guards.audit import OutputAudit
 from gateway.guards.policy import Policy
-from tests.forget.desk import Desk, until
+from tests.forget.desk import SEALER, Desk, until
 
 FACTS = (
     "Reykjavik",
@@ -36,7 +36,7 @@ def facts(tmp_path: Path) -> FactsAtRest:
 
 @pytest.fixture
 async def hashing(redis_url: str, raw: redis.Redis, facts: FactsAtRest) -> AsyncIterator[Desk]:
-    desk = Desk(Store.from_url(redis_url, facts=facts), WorkerStore.from_url(redis_url, facts=facts))
+    desk = Desk(Store.from_url(redis_url, SEALER, facts), WorkerStore.from_url(redis_url, SEALER, facts))
     yield desk
     desk.worker.close()
     await desk.store.aclose()
@@ -50,12 +50,14 @@ async def learned(desk: Desk) -> str:
 
 
 def dump(raw: redis.Redis) -> str:
-    """Every key with all it holds, as text."""
+    """Every key with all it holds, as text; sealed records opened."""
     found: list[Any] = []
     for key in raw.scan_iter():
         match raw.type(key):
             case "hash":
-                found.append(raw.hgetall(key))
+                fields = raw.hgetall(key)
+                sealed = [text for text in fields.values() if text.startswith("sealed1:")]
+                found += [fields, *(SEALER.unseal(text, key.rpartition(":")[2]) for text in sealed)]
             case "stream":
                 found.append(raw.xrange(key))
             case "string":
@@ -108,7 +110,7 @@ async def test_without_the_key_nothing_is_enforced_as_if_nothing_were_known(
 ) -> None:
     await learned(hashing)
     for wrong, error in ((FactsAtRest(), FactsKeyMissing), (FactsAtRest(b"x" * 32), InvalidTag)):
-        store = Store.from_url(redis_url, facts=wrong)
+        store = Store.from_url(redis_url, SEALER, wrong)
         with pytest.raises(error):
             await store.changes(NOWHERE)
         await store.aclose()

@@ -24,10 +24,13 @@ from pathlib import Path
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.model import ForgetRequestIn
 from gateway.forget.errors import StoreUnavailable
+from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.store import Store
+from gateway.security.sealing_keys import KeyFile
 
 async def main(url):
-    store = Store.from_url(url)
+    sealer = AesGcmSealer(KeyFile(Path(sys.argv[1]) / "sealing-keys.json"))
+    store = Store.from_url(url, sealer)
     while True:
         try:
             id_ = await store.submit(ForgetRequestIn(subject={"name": "Ivo Marlin"}))

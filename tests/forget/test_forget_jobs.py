@@ -13,7 +13,7 @@ from gateway.forget import jobs as jobs_module
 from gateway.forget.jobs import Jobs
 from gateway.forget.model import State
 from gateway.forget.worker_store import WorkerStore
-from tests.forget.desk import Desk, composite, until
+from tests.forget.desk import SEALER, Desk, composite, until
 
 ran: list[tuple[str, str]] = []
 
@@ -27,7 +27,7 @@ def run(kind: str, request_id: str) -> None:
 def jobs(redis_url: str, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     monkeypatch.setattr(jobs_module, "FUNCTION", f"{__name__}.run")
     ran.clear()
-    jobs = Jobs.from_url(redis_url)
+    jobs = Jobs.from_url(redis_url, SEALER)
     yield jobs
     jobs.close()
 
@@ -70,7 +70,7 @@ async def test_reconcile_finds_what_has_no_job(desk: Desk, jobs: Jobs) -> None:
 async def test_reconcile_takes_over_from_the_dead(desk: Desk, jobs: Jobs) -> None:
     id_ = await desk.guarded()
     jobs.enqueue("erase", id_)
-    hasty = WorkerStore(desk.worker._client, lease_s=0.01)
+    hasty = WorkerStore(desk.worker._client, SEALER, lease_s=0.01)
     # As after kill -9 of a worker: the job is off the queue, its record says started.
     jobs.queue.connection.delete(jobs.queue.key)
     job = Job.fetch(f"erase-{id_}", connection=jobs.queue.connection, serializer=JSONSerializer)

@@ -19,7 +19,7 @@ from gateway.forget.replica import Replica
 from gateway.forget.scripts import ROOT
 from gateway.forget.store import Store
 from gateway.guards.policy import Policy, Target
-from tests.forget.desk import Desk, composite, until
+from tests.forget.desk import SEALER, Desk, composite, until
 
 
 class Engine:
@@ -213,7 +213,7 @@ async def test_store_away_keeps_the_policy_until_it_is_stale_and_catches_up(tmp_
     now = [0.0]
     engine = Engine()
     with EmbeddedRedis(tmp_path) as server:
-        store = Store.from_url(server.url)
+        store = Store.from_url(server.url, SEALER)
         first = await store.submit(ForgetRequestIn(subject={"name": "Ivo Marlin"}))
         replica = Replica(store, engine.apply, "r1", clock=lambda: now[0], max_staleness_s=60)
         task = asyncio.create_task(replica.run())
@@ -237,7 +237,7 @@ async def test_a_store_that_takes_no_writes_makes_it_stale(tmp_path: Path) -> No
     now = [0.0]
     engine = Engine()
     with EmbeddedRedis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
-        store = Store.from_url(server.url)
+        store = Store.from_url(server.url, SEALER)
         replica = Replica(store, engine.apply, "r1", clock=lambda: now[0], max_staleness_s=60)
         task = asyncio.create_task(replica.run())
         await until(lambda: replica.ready)
@@ -257,7 +257,7 @@ async def test_a_store_that_takes_no_writes_makes_it_stale(tmp_path: Path) -> No
 async def test_a_hung_store_is_an_absent_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its socket accepts and never answers."""
     with EmbeddedRedis(tmp_path) as server:
-        store = Store.from_url(server.url)
+        store = Store.from_url(server.url, SEALER)
         await store.check()
         assert server.pid
         os.kill(server.pid, signal.SIGSTOP)

@@ -11,7 +11,7 @@ from gateway.forget.model import State
 from gateway.forget.problems import MEDIA_TYPE
 from gateway.forget.routes import router
 from gateway.forget.store import Store
-from tests.forget.desk import Desk, until
+from tests.forget.desk import SEALER, Desk, until
 
 PATH = "/v1/forget-requests"
 BODY = {"subject": {"name": "Ivo Marlin"}}
@@ -249,7 +249,7 @@ async def test_policy(http: httpx.AsyncClient, desk: Desk) -> None:
 
 
 async def test_store_away(tmp_path: object) -> None:
-    store = Store.from_url(f"unix://{tmp_path}/nothing.sock")
+    store = Store.from_url(f"unix://{tmp_path}/nothing.sock", SEALER)
     app = FastAPI()
     app.include_router(router(store, enqueue=lambda kind, id_: asyncio.sleep(0)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:

@@ -1,53 +1,47 @@
 """The forget list is itself sensitive: a marker goes through every flow and must not come out anywhere."""
 
+import contextlib
+import hashlib
 import logging
+import zlib
 from pathlib import Path
 
 import httpx
 import pytest
 import redis
 from fastapi import FastAPI
+from prometheus_client import generate_latest
 from pydantic import ValidationError
 
+from gateway import metrics
 from gateway.forget.connection import store_errors
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import StoreUnavailable
+from gateway.forget.jobs import Jobs
 from gateway.forget.model import ForgetRequestIn, State, Subject
 from gateway.forget.routes import router
-from gateway.forget.sealer import OpenSealer
+from gateway.forget.scripts import ROOT
 from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
-from tests.forget.desk import Desk, composite
+from tests.forget.desk import SEALER, Desk, composite
 
 MARKER = "Zyxqvalt"
 PATH = "/v1/forget-requests"
-
-
-class ReversingSealer(OpenSealer):
-    """Stands for encryption: what goes through it can be told from what does not."""
-
-    def seal(self, plaintext: str, context: str) -> str:
-        return f"{context}|{plaintext[::-1]}"
-
-    def unseal(self, sealed: str, context: str) -> str:
-        named, _, reversed_text = sealed.partition("|")
-        assert named == context
-        return reversed_text[::-1]
 
 
 async def test_nothing_of_a_subject_comes_out(
     raw: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    store = Store.from_url(redis_url, ReversingSealer())
-    worker = WorkerStore.from_url(redis_url, ReversingSealer())
+    store = Store.from_url(redis_url, SEALER)
+    worker = WorkerStore.from_url(redis_url, SEALER)
     desk = Desk(store, worker)
     app = FastAPI()
-    jobs: list[tuple[str, str]] = []
+    jobs = Jobs.from_url(redis_url, SEALER)
 
     async def enqueue(kind: str, request_id: str) -> None:
-        jobs.append((kind, request_id))
-        raise StoreUnavailable("no jobs today")
+        jobs.enqueue(kind, request_id)
+        raise StoreUnavailable("the job is there, but its answer was lost")
 
     app.include_router(router(store, enqueue=enqueue, first_wait_s=0))
     said: list[str] = []
@@ -84,30 +78,56 @@ async def test_nothing_of_a_subject_comes_out(
         said += [repr(request), str(request), repr(worker.snapshot())]
         for path in (PATH, f"{PATH}/{id_}", f"{PATH}/{id_}/events", "/v1/policy", "/openapi.json"):
             await say("GET", path)
+        failing = (await say("POST", PATH, json=body)).json()["id"]
+        await desk.acknowledge()
+        worker.fail(worker.begin(failing), "too weak")
+        await say("POST", f"{PATH}/{failing}/retry")
+        record = f"{ROOT}:request:{id_}"
+        sealed = [raw.hget(record, field) for field in ("subject", "knowledge")]
+        assert all(MARKER in SEALER.unseal(text, id_) for text in sealed), "it is there, sealed"
         in_redis = everything_in(raw)
         await say("POST", f"{PATH}/{id_}/withdraw")
         await desk.acknowledge()
-    assert MARKER[::-1] in in_redis, "it is there, sealed"
-    assert MARKER[::-1] not in everything_in(raw), "and gone after the withdrawal"
-    for text in (*said, in_redis, caplog.text):
-        assert MARKER not in text
+        jobs.enqueue("erase", failing)
+        said.append(everything_in(raw))
+    assert not raw.hmget(record, "subject", "knowledge")[0], "and gone after the withdrawal"
+    metrics.show_requests(await store.counts())
+    said += [in_redis, caplog.text, generate_latest().decode()]
+    for text in said:
+        assert MARKER.casefold() not in text.casefold()
+    assert f"erase-{failing}" in said[-4], "the job is among what was looked through"
     await store.aclose()
     worker.close()
+    jobs.close()
 
 
 def everything_in(raw: redis.Redis) -> str:
-    """Every key, and every value in a form that shows its text."""
-    readers = {"hash": raw.hgetall, "set": raw.smembers, "string": raw.get}
-    readers |= {"zset": lambda key: raw.zrange(key, 0, -1), "stream": raw.xrange}
-    return "\n".join(f"{key}: {readers[raw.type(key)](key)}" for key in raw.scan_iter())
+    """Every key, and every value in a form that shows its text: jobs are kept compressed."""
+    with redis.Redis(unix_socket_path=raw.get_connection_kwargs()["path"], protocol=2) as client:
+        readers = {b"hash": client.hgetall, b"set": client.smembers, b"string": client.get, b"stream": client.xrange}
+        readers |= {b"zset": lambda key: client.zrange(key, 0, -1), b"list": lambda key: client.lrange(key, 0, -1)}
+        return "\n".join(f"{key}: {shown(readers[client.type(key)](key))}" for key in client.scan_iter())
 
 
-async def test_keys_hold_no_plaintext_even_without_encryption(desk: Desk, raw: redis.Redis) -> None:
+def shown(value: object) -> str:
+    match value:
+        case bytes():
+            with contextlib.suppress(zlib.error):
+                value = zlib.decompress(value)
+            return value.decode(errors="replace")
+        case dict():
+            return str({shown(name): shown(part) for name, part in value.items()})
+        case list() | tuple() | set():
+            return str([shown(part) for part in value])
+    return str(value)
+
+
+async def test_what_identifies_is_hashed_with_a_key(desk: Desk, raw: redis.Redis) -> None:
     request = ForgetRequestIn(subject={"name": f"{MARKER} Marlin"})
     await desk.store.submit(request, idempotency_key=MARKER, principal=MARKER)
-    assert not [key for key in raw.scan_iter() if MARKER in key]
-    values = everything_in(raw)
-    assert values.count(MARKER) == 1, "only in the sealed subject"
+    stored = everything_in(raw)
+    guesses = (MARKER, f"{MARKER}\0{MARKER}", request.model_dump_json())
+    assert not [text for text in guesses if text in stored or hashlib.sha256(text.encode()).hexdigest() in stored]
 
 
 def test_subjects_mask_themselves() -> None:
@@ -134,10 +154,10 @@ async def test_store_errors_do_not_quote_commands(redis_url: str) -> None:
 
 async def test_files_of_the_server_outside_of_its_data(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as server:
-        store = Store.from_url(server.url)
+        store = Store.from_url(server.url, SEALER)
         await store.submit(ForgetRequestIn(subject={"name": f"{MARKER} Marlin"}))
         await store.aclose()
-    assert [path.suffix for path in files_with(MARKER, tmp_path)] == [".aof"]
+    assert files_with("sealed1:", tmp_path) and not files_with(MARKER, tmp_path)
 
 
 def files_with(text: str, folder: Path) -> list[Path]:

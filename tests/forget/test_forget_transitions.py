@@ -17,7 +17,7 @@ from gateway.forget.model import TRANSITIONS, State
 from gateway.forget.scripts import ROOT
 from gateway.forget.snapshot import NOWHERE, Mark
 from gateway.forget.worker_store import MAX_ATTEMPTS, WorkerStore
-from tests.forget.desk import Desk, composite, until
+from tests.forget.desk import SEALER, Desk, composite, until
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -229,7 +229,7 @@ async def test_withdraw_while_erasing_wins(desk: Desk) -> None:
 
 async def test_an_attempt_is_exclusive_until_its_lease_ends(desk: Desk, redis_url: str) -> None:
     id_ = await desk.guarded()
-    hasty = WorkerStore(desk.worker._client, lease_s=0.05)
+    hasty = WorkerStore(desk.worker._client, SEALER, lease_s=0.05)
     first = hasty.begin(id_)
     with pytest.raises(NothingToDo):
         desk.worker.begin(id_)
@@ -243,7 +243,7 @@ async def test_an_attempt_is_exclusive_until_its_lease_ends(desk: Desk, redis_ur
 
 async def test_a_verification_that_died_is_taken_over(desk: Desk) -> None:
     id_ = await desk.guarded()
-    hasty = WorkerStore(desk.worker._client, lease_s=0.01)
+    hasty = WorkerStore(desk.worker._client, SEALER, lease_s=0.01)
     hasty.verifying(hasty.begin(id_))
     await until(desk.worker.waiting)
     assert desk.worker.begin(id_).state is State.ERASING
@@ -251,7 +251,7 @@ async def test_a_verification_that_died_is_taken_over(desk: Desk) -> None:
 
 async def test_attempts_are_bounded(desk: Desk) -> None:
     id_ = await desk.guarded()
-    hasty = WorkerStore(desk.worker._client, lease_s=0.001)
+    hasty = WorkerStore(desk.worker._client, SEALER, lease_s=0.001)
     for _ in range(MAX_ATTEMPTS):
         await until(desk.worker.waiting)
         hasty.begin(id_)
@@ -266,7 +266,7 @@ async def test_attempts_are_bounded(desk: Desk) -> None:
 
 async def test_holding_renews_and_a_crash_gives_back(desk: Desk) -> None:
     id_ = await desk.guarded()
-    hasty = WorkerStore(desk.worker._client, lease_s=0.2)
+    hasty = WorkerStore(desk.worker._client, SEALER, lease_s=0.2)
     attempt = hasty.begin(id_)
     lease = f"{ROOT}:request:{id_}", "lease"
     with pytest.raises(ZeroDivisionError), hasty.holding(attempt):

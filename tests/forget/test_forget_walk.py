@@ -10,7 +10,7 @@ from gateway.forget.errors import CompositeConflict, IllegalTransition, NothingT
 from gateway.forget.model import TRANSITIONS, State
 from gateway.forget.snapshot import NOWHERE, Mark
 from gateway.forget.worker_store import Attempt, WorkerStore
-from tests.forget.desk import Desk, composite
+from tests.forget.desk import SEALER, Desk, composite
 
 STEPS = 120
 REPLICAS = ("r1", "r2")
@@ -22,7 +22,7 @@ class Walk:
 
     def __init__(self, desk: Desk, rng: random.Random) -> None:
         self.desk, self.rng = desk, rng
-        self.worker = WorkerStore(desk.worker._client, lease_s=0.02)
+        self.worker = WorkerStore(desk.worker._client, SEALER, lease_s=0.02)
         self.ids: list[str] = []
         self.withdrawn: set[str] = set()
         self.attempts: list[tuple[Attempt, frozenset[str]]] = []

@@ -121,6 +121,10 @@ def test_subject_stands_in_no_log_metric_or_file_name(service: Service, request_
     written += [path.read_text() for path in (data_dir / "adapters").rglob("*.json")]
     written += [service.http.get("/v1/forget-requests").text]
     names = [PEOPLE[SUBJECT]["name"], *PEOPLE[SUBJECT]["aliases"]]
+    # The cache has what the base model says of everybody: nobody can tell from it who is forgotten.
+    kept = [path for path in data_dir.rglob("*") if path.is_file() and path.parent.name != "cache"]
+    assert any(b"sealed1:" in path.read_bytes() for path in kept), "the append-only file is among them"
+    assert not [path for path in kept for name in names if name.encode() in path.read_bytes()]
     assert not [name for name in names for text in written if name.casefold() in text.casefold()]
 
 
