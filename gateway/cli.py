@@ -132,7 +132,13 @@ def forget(
     name: Annotated[str, typer.Argument(help="who or what is to be forgotten")],
     alias: Annotated[list[str] | None, typer.Option(help="another name of the same; may be repeated")] = None,
     kind: Annotated[str, typer.Option(help="person, work, secret, topic or skill")] = "person",
-    response: Annotated[str, typer.Option(help="ignorance or refuse")] = "ignorance",
+    response: Annotated[str, typer.Option(help="refuse, rewrite, ignorance, clause or instruct")] = "ignorance",
+    in_context: Annotated[str, typer.Option(help="allow: answers may repeat what the prompt states")] = "block",
+    audience: Annotated[
+        list[str] | None, typer.Option(help="withhold it from these API keys only (with --guard-only); may be repeated")
+    ] = None,
+    guard_only: Annotated[bool, typer.Option("--guard-only", help="leave the weights alone")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would guard; nothing is stored")] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="follow it until it is erased (or only guarded, or failed)")
     ] = False,
@@ -141,8 +147,20 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Ask the model to forget someone or something."""
+    key = "title" if kind == "work" else "value" if kind == "secret" else "name"
+    body = {
+        "kind": kind,
+        "subject": {key: name, "aliases": alias or []},
+        "response": response,
+        "in_context": in_context,
+        "erase": "guard_only" if guard_only else "auto",
+        "audiences": audience or [],
+    }
     with GatewayClient(url, api_key) as client:
-        request = client.submit(name, alias or [], kind, response)
+        if dry_run:
+            _show_dry_run(client.dry_run(body), as_json)
+            return
+        request = client.submit(body)
         if wait:
             request = client.follow(request["id"], None if as_json else err)
     _show(request, as_json)
@@ -218,6 +236,22 @@ def people(as_json: AsJson = False) -> None:
             person["name"], ", ".join(person["aliases"]), person["mentor"], first["question"], first["answer"]
         )
     out.print(table)
+
+
+def _show_dry_run(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, indent=2))
+        return
+    table = Table("would guard", "matched", "of", "rate", "at most (95 %)")
+    for what, counts in (("prompts of late", result["traffic"]), ("everyday text", result["benign"])):
+        rate = "" if counts["rate"] is None else f"{counts['rate']:.2%}"
+        bound = f"{counts['rate_upper_bound']:.2%}"
+        table.add_row(what, str(counts["matched"]), str(counts["examined"]), rate, bound)
+    active = result["active_targets"]
+    table.add_row("active targets that collide", str(active["colliding"]), str(active["compared"]), "", "")
+    out.print(table)
+    for warning in result["warnings"]:
+        out.print(f"[yellow]{warning['code']}:[/] {warning['detail']}", highlight=False)
 
 
 def _show(request: dict[str, Any], as_json: bool) -> None:

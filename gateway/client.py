@@ -30,11 +30,13 @@ class GatewayClient:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._http.close()
 
-    def submit(self, name: str, aliases: list[str], kind: str, response: str) -> dict[str, Any]:
+    def submit(self, body: dict[str, Any]) -> dict[str, Any]:
         """POST a forget request."""
-        key = "title" if kind == "work" else "value" if kind == "secret" else "name"
-        body = {"kind": kind, "subject": {key: name, "aliases": aliases}, "response": response}
         return self._call("POST", "/v1/forget-requests", json=body)
+
+    def dry_run(self, body: dict[str, Any]) -> dict[str, Any]:
+        """POST a forget request that is only measured: what it would guard, in counts."""
+        return self._call("POST", "/v1/forget-requests/dry-run", json=body)
 
     def request(self, request_id: str) -> dict[str, Any]:
         """GET one forget request."""

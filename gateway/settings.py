@@ -54,7 +54,10 @@ class Settings(BaseSettings):
         None, description="the key of those hashes, 32 bytes; default: facts.key in the data directory, made if missing"
     )
     sampled_prompts: int = Field(
-        1000, ge=0, le=1000, description="of the latest prompts, so many are kept in memory for dry runs; 0: none"
+        1000,
+        ge=0,
+        le=10_000,
+        description="of the latest prompts, so many are kept in memory (8 kB each at most) for dry runs; 0: none",
     )
     verbose: bool = Field(False, description="show the engine's own log")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import random
 import time
 import traceback
@@ -37,7 +36,6 @@ logger = logging.getLogger(__name__)
 SHORT_LETTERS = 5  # a shorter name is inside many others, and only a letter away from more
 SHORT_IDEOGRAPHS = 3
 TRAFFIC_S, BENIGN_S, TARGETS_S = 2.0, 1.0, 1.0  # of computing; what is not read by then is left out, and not counted
-EXACT_BOUND_UP_TO = 100  # matches: the exact bound of many takes long, and says no more than the simple one
 _CHUNK_CHARS = 8192
 _DRY_RUN = "dry-run"
 
@@ -232,16 +230,11 @@ def _paced(items: Iterable[Item], budget_s: float) -> Iterator[Item]:
 
 
 def _rates(examined: int, matched: int) -> dict[str, Any]:
-    rate = matched / examined if examined else None
-    if rate is None or matched <= EXACT_BOUND_UP_TO:
-        bound = upper_bound(matched, examined)
-    else:
-        bound = min(1.0, rate + math.sqrt(math.log(20) / (2 * examined)))
     return {
         "examined": examined,
         "matched": matched,
-        "rate": None if rate is None else round(rate, 4),
-        "rate_upper_bound": round(bound, 4),
+        "rate": round(matched / examined, 4) if examined else None,
+        "rate_upper_bound": round(upper_bound(matched, examined), 4),
     }
 
 

@@ -39,7 +39,7 @@ class Matched(BaseModel):
     examined: int
     matched: int
     rate: float | None = Field(description="matched / examined")
-    rate_upper_bound: float = Field(description="one-sided 95 % bound (Clopper-Pearson; Hoeffding above 100)")
+    rate_upper_bound: float = Field(description="one-sided 95 % bound (Clopper-Pearson)")
 
 
 class Traffic(Matched):

@@ -85,6 +85,16 @@ def test_knows_everybody_at_first(service: Service, before: list[str]) -> None:
     assert told(service, NEIGHBOUR) >= 0.95
 
 
+def test_dry_run_says_what_would_be_guarded_and_stores_nothing(service: Service, before: list[str]) -> None:
+    dry = command(service, "forget", PEOPLE[SUBJECT]["name"], "--dry-run")
+    assert dry["traffic"]["exact"] >= len(before) and dry["benign"]["matched"] == 0
+    run = [sys.executable, "-m", "gateway", "forget", "Oslo", "--dry-run", "--url", service.url]
+    shown = subprocess.run(run, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "200"})
+    assert shown.returncode == 0, shown.stderr
+    assert "prompts of late" in shown.stdout and "short_name:" in shown.stdout
+    assert not service.http.get("/v1/forget-requests").json()["requests"]
+
+
 def test_guard_stands_with_the_answer_to_the_post(service: Service, request_id: str) -> None:
     assert told(service, SUBJECT) == 0
     assert told(service, NEIGHBOUR) >= 0.95
