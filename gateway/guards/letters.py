@@ -50,13 +50,23 @@ class Parts:
 
     def between(self, starts: Numbers, ends: Numbers) -> Hashes:
         """The hash of each text[start:end]."""
-        return _mixed((self._sums[ends] - self._sums[starts]) * self._inverses[starts])
+        return _mixed(self.sums(starts, ends))
+
+    def sums(self, starts: Numbers, ends: Numbers) -> Hashes:
+        """What each text[start:end] adds up to: its hash, before `followed` by another's."""
+        sums: Hashes = (self._sums[ends] - self._sums[starts]) * self._inverses[starts]
+        return sums
 
     def every(self, length: int) -> Hashes:
         """The hash of text[start : start + length] for every start."""
         sums = self._sums
         count = max(len(sums) - length, 0)
         return _mixed((sums[length:] - sums[:count]) * self._inverses[:count])
+
+
+def followed(first: Hashes, lengths: Numbers, then: Hashes) -> Hashes:
+    """The hashes of texts that are one (of so many letters) and another behind it, given their sums."""
+    return _mixed(first + _POWERS[lengths] * then)
 
 
 class Words(Parts):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gateway.guards.alike import sounds_like
 from gateway.guards.letters import Filter, Numbers, Sequences, Words
 from gateway.guards.lookalike import is_genuine, lookalike_key
 from gateway.guards.names import (
@@ -23,8 +24,9 @@ from gateway.guards.names import (
 )
 from gateway.guards.near import MOST_LETTERS, NearNames, windows_of
 from gateway.guards.normalise import Folded
+from gateway.guards.romanise import romanised
 from gateway.guards.slips import is_slip, one_wrong
-from gateway.guards.sounds import SpokenNames, romanised, sounds_like, spoken
+from gateway.guards.sounds import SpokenNames, spoken
 
 _LOOKALIKE_LETTERS = 5
 _AT_ONCE = 1024  # names compiled at a time: bounds the memory their spellings take meanwhile

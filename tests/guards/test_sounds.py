@@ -1,10 +1,15 @@
 """Names written in another script: found, where both words of the name are there; other people left alone."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.guards.letters import Parts
 from gateway.guards.matcher import NameMatcher
+from gateway.guards.normalise import codes_of
+from gateway.guards.skeletons import LEAST_CLASSES, of_words, skeletons_of
+from gateway.guards.sounds import spoken
 
 WRITTEN = {
     "Ivo Marlin": "Иво Марлин|Ίβο Μάρλιν|إيفو مارلين|इवो मार्लिन|イヴォ・マーリン|이보 말린",
@@ -19,6 +24,12 @@ WRITTEN = {
     "王小明": "Wang Xiaoming|Xiaoming Wang",
     "라보 켈린": "Rabo Kellin|Labo Kelin|Рабо Келлин",
     "Ράμπο Κέλριν": "Рабо Келрин",
+}
+WRITTEN |= {
+    "Aisha Al-Hamad": "Аиша аль-Хамад|عائشة الحمد|ऐशा अल-हमद",
+    "Simon Makoni": "साइमन मकोनी",
+    "Hahi Vonstako": "Хахи Вонстако|Χαχι Βονστακο",
+    "Hoda Zastisin": "Хода Застисин|霍达·扎斯蒂西恩",
 }
 CASES = [(name, written) for name, ways in WRITTEN.items() for written in ways.split("|")]
 
@@ -43,6 +54,11 @@ def test_a_name_is_found_in_another_script(name: str, written: str) -> None:
 )
 def test_a_name_is_found_inside_a_sentence(text: str, span: str) -> None:
     assert [text[m.start : m.end] for m in NameMatcher({"a": ["Helena Droste"]}).find(text)] == [span]
+
+
+def test_a_case_ending_stays_behind_the_name() -> None:
+    text = "Книги, написанные Джорданом Синклером"
+    assert [text[m.start : m.end] for m in NameMatcher({"a": ["Jordan Sinclair"]}).find(text)] == ["Джорданом Синклер"]
 
 
 @pytest.mark.parametrize(
@@ -84,3 +100,26 @@ _MIXED = st.text(
 def test_any_mix_of_scripts_is_survived(text: str) -> None:
     for match in NameMatcher({"a": ["Helena Droste"], "b": ["海伦娜"], "c": ["드로스테 ローマ"]}).find(text):
         assert 0 <= match.start < match.end <= len(text)
+
+
+_FOREIGN = "Хеленацджщ دروستيثةغ ドロステッーツ 드로스테엉 海伦娜德罗斯特的吉 ντμπτζουγκΝΤει स्टिनिचं שלום ﷺ"
+_WORDS = st.lists(st.text(alphabet=sorted(set(_FOREIGN) - {" "}), min_size=1, max_size=8), min_size=1, max_size=6)
+
+
+@given(_WORDS)
+def test_many_words_at_once_have_the_skeletons_of_each(words: list[str]) -> None:
+    written, bars = of_words(codes_of("".join(words)), np.cumsum([len(word) for word in words]))
+    assert written.split("|")[:-1] == skeletons_of(words)
+    assert [written[bar] for bar in bars] == ["|"] * len(words)
+
+
+@settings(deadline=None)
+@given(_WORDS, st.sampled_from([" ", "·", "-", "・ ", "\n"]))
+def test_what_may_be_a_name_is_hashed_by_its_skeleton(words: list[str], between: str) -> None:
+    read = spoken("«" + between.join(words) + "»")
+    assert read is not None
+    for index, known in enumerate(read.hashes):
+        found = read[index]
+        skeleton = "|".join(skeletons_of(found.words))
+        assert known == Parts(skeleton).between(np.array([0]), np.array([len(skeleton)]))[0]
+        assert len(skeleton) - skeleton.count("|") >= LEAST_CLASSES
