@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from gateway import metrics
+from gateway.forget.audit_log import AuditLog
+from gateway.forget.audit_routes import router as audit_router
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import ForgetError, StoreUnavailable
@@ -24,6 +26,7 @@ from gateway.forget.model import State
 from gateway.forget.replica import Replica
 from gateway.forget.routes import router as forget_router
 from gateway.forget.sealer import AesGcmSealer
+from gateway.forget.signing import Signer
 from gateway.forget.store import Store
 from gateway.guards.policy import Policy
 from gateway.guards.sample import SampledPrompt
@@ -87,6 +90,7 @@ class _Gateway:
         folder = model_folder(settings.model)
         async with contextlib.AsyncExitStack() as stack:
             identity = stack.enter_context(replica_identity(settings.data_dir))
+            signer = self._signer()
             redis_url = settings.redis_url
             if redis_url is None:
                 self._tell("starting Redis")
@@ -110,6 +114,8 @@ class _Gateway:
             keys = KeyStore.from_url(redis_url)
             stack.push_async_callback(keys.aclose)
             await self._make_bootstrap_key(keys)
+            audit_log = AuditLog.from_url(redis_url)
+            stack.push_async_callback(audit_log.aclose)
             ring = KeyRing()
             used: dict[str, float] = {}
             self._replica = Replica(
@@ -167,6 +173,7 @@ class _Gateway:
             routers = [
                 forget_router(store, enqueue=enqueue, closing=self._closing, dry_runs=dry_runs),
                 key_router(keys),
+                audit_router(audit_log, signer),
                 self._readiness(),
             ]
 
@@ -176,6 +183,10 @@ class _Gateway:
 
             observer = metrics.PrometheusObserver()
             await serve(options, on_ready, routers, self._tell, observer=observer, configure=configure)
+
+    def _signer(self) -> Signer:
+        given = self._settings.signing_key_file
+        return Signer.from_file(given) if given else Signer.kept_in(self._settings.data_dir / "signing-key.pem")
 
     async def _make_bootstrap_key(self, keys: KeyStore) -> None:
         if self._settings.bootstrap_key is None:

@@ -14,12 +14,15 @@ from gateway.client import GatewayClient, GatewayError
 from gateway.forget.errors import ForgetError
 from gateway.key_commands import app as keys_app
 from gateway.key_commands import rotate_key
+from gateway.proof_commands import COMMANDS as PROOF
 
 app = typer.Typer(name="unlearn-gateway", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 demo_app = typer.Typer(help="The small invented world that the demo model knows.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
 app.add_typer(keys_app, name="keys")
 app.command()(rotate_key)
+for proof in PROOF:
+    app.command()(proof)
 out = Console()
 err = Console(stderr=True)
 

@@ -52,6 +52,18 @@ class GatewayClient:
                 return
             parameters["cursor"] = page["next_cursor"]
 
+    def audit(self) -> Iterator[str]:
+        """The lines of the audit log, page by page."""
+        url = "/v1/audit"
+        while url:
+            response = self._send("GET", url)
+            yield from response.text.splitlines()
+            url = response.links.get("next", {}).get("url", "")
+
+    def document(self, path: str) -> str:
+        """A signed document, as it was signed."""
+        return self._send("GET", path).text
+
     def act(self, request_id: str, action: str) -> dict[str, Any]:
         """POST `withdraw` or `retry`."""
         return self._call("POST", f"/v1/forget-requests/{request_id}/{action}")
@@ -82,6 +94,10 @@ class GatewayClient:
             ) from None
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        body: dict[str, Any] = self._send(method, path, **arguments).json()
+        return body
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
@@ -89,8 +105,7 @@ class GatewayClient:
                 f"no answer from {self._http.base_url} ({error}); is 'unlearn-gateway serve' running, is --url right?"
             ) from None
         self._check(response)
-        body: dict[str, Any] = response.json()
-        return body
+        return response
 
     @staticmethod
     def _check(response: httpx.Response) -> None:

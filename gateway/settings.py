@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     )
     sealing_keys: SecretStr | None = Field(None, description="these keys themselves, as in the file")
     sealing_key_command: str | None = Field(None, description="a command that prints them: a KMS, a vault")
+    signing_key_file: Path | None = Field(
+        None, description="P-256 key (PEM) that signs certificates; default: one in the data directory, made at start"
+    )
     allow_guards_off: bool = Field(
         False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
     )

@@ -13,6 +13,7 @@ ForgetError
 ├── FactsKeyMissing         facts are stored as hashes and the key to them is not here
 ├── SealError               no sealing keys, or a sealed record cannot be opened with them
 ├── CompositeConflict       the set of active requests changed under the worker: start over from the new composite
+├── SigningKeyError         the key for certificates cannot be read
 └── EmbeddedRedisError      no server binary, or it does not start
 """
 
@@ -71,6 +72,10 @@ class CompositeConflict(ForgetError):
 
 class SealError(ForgetError):
     """A sealed record cannot be opened, or there are no keys to seal with: nothing may be guarded by halves."""
+
+
+class SigningKeyError(ForgetError):
+    """The key for certificates is not there, or of another kind."""
 
 
 class EmbeddedRedisError(ForgetError):

@@ -1,9 +1,10 @@
-"""What is kept in Redis is changed by scripts: runs them, and waits for the disk where the server can tell."""
+"""What is kept in Redis is changed by scripts: runs them for whoever acts, and waits for the disk where it can tell."""
 
 from typing import Any
 
 import redis.asyncio
 
+from gateway.actor import actor
 from gateway.forget.connection import WAITAOF_TIMEOUT_MS, answering, has_waitaof
 from gateway.forget.errors import StoreUnavailable
 from gateway.forget.scripts import ROOT, script
@@ -26,7 +27,7 @@ class Scripted:
 
     async def _run(self, name: str, *arguments: str | int) -> Any:
         async with answering():
-            return await self._client.eval(script(name), 1, ROOT, *arguments)
+            return await self._client.eval(script(name), 1, ROOT, *arguments, actor.get())
 
     async def _write(self, name: str, *arguments: str | int) -> Any:
         """Like `_run`, but returns only when the server has the change on disk, if it can tell."""
@@ -36,7 +37,7 @@ class Scripted:
             return await self._run(name, *arguments)
         # One pipeline, because WAITAOF is about the writes of its own connection.
         async with answering(), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.eval(script(name), 1, ROOT, *arguments)
+            pipeline.eval(script(name), 1, ROOT, *arguments, actor.get())
             pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)
             reply, (synced, _) = await pipeline.execute()
         if not synced:

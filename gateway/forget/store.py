@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import redis.asyncio
 
+from gateway.actor import acting
 from gateway.forget.connection import BLOCK_S, answering, connect
 from gateway.forget.errors import (
     IdempotencyConflict,
@@ -165,9 +166,10 @@ class Store(Scripted):
 
         The replica counts as live for `lease_s`: it must not serve longer than that without an acknowledgement.
         """
-        same_log, version, *moved = await self._run(
-            "acknowledge", replica_id, applied.version, applied.chain, adapter_digest, int(lease_s * 1000)
-        )
+        with acting(f"replica:{replica_id}"):
+            same_log, version, *moved = await self._run(
+                "acknowledge", replica_id, applied.version, applied.chain, adapter_digest, int(lease_s * 1000)
+            )
         pairs = zip(moved[::2], moved[1::2], strict=True)
         return Acknowledgement(bool(same_log), version, tuple((id_, State(state)) for id_, state in pairs))
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import redis
 
+from gateway.actor import WORKER
 from gateway.forget.connection import connect_blocking, store_errors
 from gateway.forget.errors import (
     CompositeConflict,
@@ -181,4 +182,4 @@ class WorkerStore:
 
     def _run(self, name: str, *arguments: str | int) -> Any:
         with store_errors():
-            return self._client.eval(script(name), 1, ROOT, *arguments)
+            return self._client.eval(script(name), 1, ROOT, *arguments, WORKER)

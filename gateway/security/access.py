@@ -6,7 +6,7 @@ from gateway.forget.resource import PATH
 from gateway.security.keys import Scope
 from gateway.serving.fields import ALLOWED_FIELDS
 
-OPEN = frozenset({"/health", "/ready", "/ping"})
+OPEN = frozenset({"/health", "/ready", "/ping", "/.well-known/jwks.json"})
 CHAT = frozenset({*ALLOWED_FIELDS, "/v1/models"})
 _ANY = frozenset(Scope)
 _FIXED: dict[tuple[str, str], Scope] = {
@@ -16,6 +16,7 @@ _FIXED: dict[tuple[str, str], Scope] = {
     ("GET", PATH): Scope.READ,
     ("GET", "/v1/policy"): Scope.READ,
     ("GET", "/v1/audit"): Scope.AUDIT,
+    ("GET", "/v1/audit/head"): Scope.AUDIT,
     ("GET", "/metrics"): Scope.METRICS,
     ("GET", "/metrics/"): Scope.METRICS,
     ("GET", "/load"): Scope.METRICS,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.actor import acting
 from gateway.audience import audiences
 from gateway.forget.errors import StoreUnavailable
 from gateway.security import refusals
@@ -93,7 +94,8 @@ class Gate:
         self._under_way[key.id] += 1
         token = audiences.set(frozenset(key.audiences))
         try:
-            await self._app(scope, receive, send)
+            with acting(key.id):
+                await self._app(scope, receive, send)
         finally:
             audiences.reset(token)
             self._under_way[key.id] -= 1

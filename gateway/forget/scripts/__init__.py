@@ -19,7 +19,6 @@ def script(name: str) -> str:
     return "\n".join(
         (
             f"local LEGAL = {{{legal}}}",
-            folder.joinpath("journal.lua").read_text(encoding="utf-8"),
-            folder.joinpath(f"{name}.lua").read_text(encoding="utf-8"),
+            *(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in ("sha256", "journal", name)),
         )
     )

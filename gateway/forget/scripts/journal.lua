@@ -1,9 +1,11 @@
--- What every script begins with: key names, the clock, the change log, and the one way to change a state.
+-- What every script begins with: key names, the clock, the change log, the audit log, the one way to change a state.
 -- KEYS[1] is the root of all keys; its braces put them into one hash slot. LEGAL comes from model.TRANSITIONS.
+-- The last of ARGV says who acts; the scripts do not see it.
 
 local root = KEYS[1]
 local LOG_LENGTH = 10000
 local EVENTS_LENGTH = 2000
+local actor = table.remove(ARGV)
 
 local function key(...)
   return table.concat({root, ...}, ':')
@@ -91,6 +93,37 @@ local function advance_policy(id, change)
   return version
 end
 
+-- What stands in the audit log needs no escapes, and is no place for anybody's words.
+local function plain(text)
+  return (string.gsub(string.sub(text, 1, 100), '[^%w:._-]', '_'))
+end
+
+local function code_of(reason)
+  local code, rest = string.match(reason, '^([%l%d_]+)(.*)$')
+  return code and (rest == '' or string.sub(rest, 1, 1) == ':') and code or (reason ~= '' and 'other' or '')
+end
+
+local function audit_head()
+  local last = redis.call('XREVRANGE', key('audit'), '+', '-', 'COUNT', 1)[1]
+  if not last then
+    return 0, string.rep('0', 64)
+  end
+  return tonumber(string.match(last[1], '^%d+')), last[2][4]
+end
+
+-- One more entry of the audit log, for ever: canonical JSON (RFC 8785: sorted members, no spaces) with the SHA-256 of
+-- the entry before. Scripts run one after the other, so there is one chain, however many gateways write.
+local function audit(act, id, from, to, object, reason)
+  local sequence, previous = audit_head()
+  local entry = string.format('{"act":"%s","actor":"%s","from":"%s","object":"%s","policy_version":%d,"previous":"%s",'
+    .. '"reason":"%s","request":"%s","sequence":%d,"time":%.0f,"to":"%s"}',
+    act, plain(actor), from, plain(object), (head()), previous, code_of(reason), id, sequence + 1, now, to)
+  redis.call('XADD', key('audit'), (sequence + 1) .. '-0', 'entry', entry, 'digest', sha256(entry))
+  if id ~= '' then
+    redis.call('ZADD', key('audit', id), sequence + 1, sequence + 1)
+  end
+end
+
 local function announce(id, ...)
   redis.call('XADD', key('events', id), 'MAXLEN', '~', EVENTS_LENGTH, '*', 'at', now, ...)
 end
@@ -119,6 +152,7 @@ local function index(id, target)
 end
 
 local function enter(id, target, reason)
+  audit('transition', id, get(id, 'state') or '', target, '', reason)
   local history = cjson.decode(get(id, 'history') or '[]')
   history[#history + 1] = {state = target, at = now, reason = reason}
   redis.call('HSET', record(id), 'state', target, 'reason', reason, 'history', cjson.encode(history), 'updated', now)

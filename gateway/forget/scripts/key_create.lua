@@ -7,4 +7,5 @@ if redis.call('SADD', key('keys'), id) == 0 then
 end
 redis.call('HSET', key('key', id), 'created', now, unpack(ARGV, 2))
 advance_policy('', 'keys')
+audit('key_created', '', '', '', id, '')
 return 1

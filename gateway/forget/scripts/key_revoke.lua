@@ -7,5 +7,6 @@ if redis.call('SISMEMBER', key('keys'), id) == 0 then
 end
 if redis.call('HSETNX', key('key', id), 'revoked', now) == 1 then
   advance_policy('', 'keys')
+  audit('key_revoked', '', '', '', id, '')
 end
 return 1

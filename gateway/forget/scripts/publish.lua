@@ -76,4 +76,6 @@ for _, member in ipairs(redis.call('ZRANGE', key('state', 'withdrawing'), 0, -1)
   redis.call('SREM', key('work'), withdrawing)
   end_attempt(withdrawing)
 end
-return {'ok', advance_policy(id, 'published')}
+local version = advance_policy(id, 'published')
+audit('published', id, '', '', digest, '')
+return {'ok', version}

@@ -1,0 +1,45 @@
+"""The audit log: who changed what, when. The scripts that change something write it; here it is read.
+
+Each entry carries the SHA-256 of the one before, computed by the script that appends it: Redis runs one script after
+the other, so the log has one order and one chain, however many gateways and workers write. Nothing deletes entries.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.forget.connection import connect
+from gateway.forget.scripted import Scripted
+
+
+@dataclass(frozen=True)
+class AuditHead:
+    """The last entry: its number (0: there is none) and its SHA-256."""
+
+    sequence: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class AuditPage:
+    """Entries in canonical JSON, and whether there are more."""
+
+    entries: tuple[str, ...]
+    more: bool
+
+
+class AuditLog(Scripted):
+    """Reads the log. Every method raises `StoreUnavailable` when Redis is away."""
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The log on the Redis at `url`; connects when first used."""
+        return cls(connect(url))
+
+    async def page(self, after: int = 0, limit: int = 500, request: str = "") -> AuditPage:
+        """Up to `limit` entries that follow the one with number `after`; those of one request only, if it is named."""
+        more, *entries = await self._run("audit", after, limit, request)
+        return AuditPage(tuple(entries), bool(more))
+
+    async def head(self) -> AuditHead:
+        """The last entry."""
+        return AuditHead(*await self._run("audit_head"))
