@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from gateway.audience import Audience
+from gateway.forget.deadlines import Regulation
 from gateway.guards.actions import Response
 from gateway.guards.normalise import fold
 
@@ -151,6 +152,9 @@ class ForgetRequestIn(BaseModel):
     in_context: InContext = Field("block", description=IN_CONTEXT)
     erase: Erase = Field("auto", description="`guard_only` leaves the weights alone")
     audiences: list[Audience] = Field(default_factory=list, max_length=16, description=AUDIENCES)
+    regulation: Regulation | None = Field(None, description="what the request rests on; sets `due_by`")
+    legal_basis: Label | None = Field(None, description="article or clause, echoed: keep subjects out of it")
+    jurisdiction: Label | None = Field(None, description="whose law, echoed")
     labels: dict[Label, Label] = Field(
         default_factory=dict, max_length=16, description="the client's own bookkeeping, echoed: keep subjects out of it"
     )
@@ -223,6 +227,11 @@ class ForgetRequest(BaseModel):
     in_context: InContext = Field(description=IN_CONTEXT, examples=["block"])
     audiences: list[str] = Field(description=AUDIENCES, examples=[["public"]])
     erase: Erase
+    regulation: Regulation | None
+    legal_basis: str | None
+    jurisdiction: str | None
+    due_by: datetime | None = Field(description="by the regulation's calendar; none where it names no period")
+    duplicate_of: str | None = Field(description="an open request that asks for the same, subject and options")
     labels: dict[str, str]
     state: State
     state_reason: str

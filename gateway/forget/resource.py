@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from gateway.forget.deadlines import due_by
 from gateway.forget.model import (
     Erasure,
     ForgetRequest,
@@ -18,6 +19,7 @@ from gateway.forget.model import (
 from gateway.forget.snapshot import Composite, parse_composite
 
 PATH = "/v1/forget-requests"
+GROUNDS = ("regulation", "legal_basis", "jurisdiction")
 
 REASONS = {
     "guard_only": "guard only: the weights are left alone, for this kind or as asked",
@@ -58,6 +60,7 @@ def _resource(
     id_ = record["member"][14:]
     state = State(record["state"])
     history = json.loads(record["history"])
+    grounds = dict.fromkeys(GROUNDS) | json.loads(record.get("grounds", "{}"))
     published = composite if composite and id_ in composite.requests else None
     return ForgetRequest(
         id=id_,
@@ -66,6 +69,9 @@ def _resource(
         in_context=record.get("in_context", "block"),  # records of before this field was shown
         audiences=json.loads(record.get("audiences", "[]")),
         erase=record["requested"],
+        **grounds,
+        due_by=due_by(grounds["regulation"], moment(record["created"])),
+        duplicate_of=record.get("duplicate"),
         labels=json.loads(record["labels"]),
         state=state,
         state_reason=_reason(record["reason"]),

@@ -11,6 +11,7 @@ from gateway.forget.model import ForgetRequestIn, InContext, State
 from gateway.forget.sealer import Sealer
 from gateway.guards.actions import Response
 from gateway.guards.hashed import HashedPhrases
+from gateway.guards.normalise import fold
 from gateway.security.keys import ApiKey
 
 
@@ -136,6 +137,15 @@ def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer, facts: Fact
         in_context=subject.get("in_context", "block"),
         audiences=frozenset(subject.get("audiences", ())),
     )
+
+
+def same_wish(request: ForgetRequestIn) -> str:
+    """A text that is the same for requests that ask for the same, however the names are spelt or ordered."""
+    subject = request.subject
+    names, exclusions = (sorted({fold(name).text for name in given}) for given in (subject.names, request.exclusions))
+    description = fold(subject.description or "").text
+    options = (request.kind, request.response, request.in_context, request.erase, sorted(set(request.audiences)))
+    return json.dumps((names, exclusions, description, options))
 
 
 def subject_text(request: ForgetRequestIn) -> str:

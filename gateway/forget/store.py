@@ -21,11 +21,11 @@ from gateway.forget.errors import (
 )
 from gateway.forget.facts_at_rest import FactsAtRest
 from gateway.forget.model import AdapterState, ForgetRequest, ForgetRequestIn, PolicyState, Replicas, State
-from gateway.forget.resource import View, moment, parse_view
+from gateway.forget.resource import GROUNDS, View, moment, parse_view
 from gateway.forget.scripted import Scripted
 from gateway.forget.scripts import ROOT
 from gateway.forget.sealer import Sealer
-from gateway.forget.snapshot import Changes, Mark, parse_changes, subject_text
+from gateway.forget.snapshot import Changes, Mark, parse_changes, same_wish, subject_text
 
 ANONYMOUS = "anonymous"
 PROOF = "of the sealing keys"
@@ -99,6 +99,8 @@ class Store(Scripted):
             self._sealer.seal(subject_text(request), id_),
             request.in_context,
             json.dumps(request.audiences),
+            json.dumps(request.model_dump(include=set(GROUNDS))),
+            fingerprint(same_wish(request)),
         )
         if reply[0] == "conflict":
             raise IdempotencyConflict("this Idempotency-Key was used with another body")

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+from datetime import datetime
+from typing import Any
 
 import httpx
 import pytest
+import redis
 from fastapi import FastAPI
 
 from gateway.forget.model import State
 from gateway.forget.problems import MEDIA_TYPE
 from gateway.forget.routes import router
+from gateway.forget.scripts import ROOT
 from gateway.forget.store import Store
 from tests.forget.desk import SEALER, Desk, until
 
@@ -68,10 +72,23 @@ async def test_every_field(http: httpx.AsyncClient) -> None:
         "in_context": "allow",
         "audiences": ["public", "partners"],
         "erase": "guard_only",
+        "regulation": "dmca",
+        "legal_basis": "17 U.S.C. 512",
+        "jurisdiction": "US",
         "labels": {"ticket": "42"},
     }
     request = (await http.post(PATH, json=body)).json()
-    shown = ("kind", "response", "in_context", "audiences", "erase", "labels")
+    shown = (
+        "kind",
+        "response",
+        "in_context",
+        "audiences",
+        "erase",
+        "regulation",
+        "legal_basis",
+        "jurisdiction",
+        "labels",
+    )
     assert {field: request[field] for field in shown} == {field: body[field] for field in shown}
     assert not {"subject", "exclusions"} & request.keys()
 
@@ -170,6 +187,44 @@ async def test_idempotency(http: httpx.AsyncClient, store: Store) -> None:
     unrelated = await http.post(PATH, json=BODY, headers={"Idempotency-Key": "case 43"})
     assert unrelated.json()["id"] != first.json()["id"], "the same name may be asked for twice"
     assert (await store.counts())[State.RECEIVED] == 2
+
+
+async def test_a_regulation_sets_the_date(http: httpx.AsyncClient) -> None:
+    for regulation, days in (("gdpr", (28, 29, 30, 31)), ("ccpa", (45,)), ("contract", None), (None, None)):
+        request = (await http.post(PATH, json={**BODY, "regulation": regulation})).json()
+        assert request["regulation"] == regulation
+        if days is None:
+            assert request["due_by"] is None
+        else:
+            due, created = (datetime.fromisoformat(request[field]) for field in ("due_by", "created_at"))
+            assert (due - created).days in days and due.time() == created.time()
+    assert_problem(await http.post(PATH, json={**BODY, "regulation": "Marlin"}), 422, "validation_failed")
+
+
+async def test_asking_twice_for_the_same_is_told(http: httpx.AsyncClient, desk: Desk, raw: redis.Redis) -> None:
+    """Never refused: two people may ask, and one of them withdraw."""
+
+    async def posted(**fields: object) -> dict[str, Any]:
+        response = await http.post(PATH, json={**BODY, **fields})
+        assert response.status_code == 201
+        return response.json()
+
+    first = await posted()
+    assert first["duplicate_of"] is None
+    respelt = await posted(subject={"name": "  IVO  Márlin"}, labels={"ticket": "2"}, regulation="gdpr")
+    assert respelt["duplicate_of"] == first["id"] != respelt["id"]
+    others = [
+        {"response": "refuse"},
+        {"exclusions": ["Ivo Marlo"]},
+        {"subject": {"name": "Ada Quist"}},
+        {"kind": "topic"},
+    ]
+    assert [(await posted(**other))["duplicate_of"] for other in others] == [None] * 4
+    await http.post(f"{PATH}/{first['id']}/withdraw")
+    assert (await posted())["duplicate_of"] is None, "the first is over"
+    await desk.acknowledge()
+    assert not raw.hexists(f"{ROOT}:request:{first['id']}", "wish")
+    assert raw.hlen(f"{ROOT}:wishes") == 5
 
 
 async def test_idempotency_under_concurrency(http: httpx.AsyncClient, store: Store) -> None:

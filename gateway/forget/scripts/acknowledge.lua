@@ -54,7 +54,7 @@ advance('verifying', 'erased', function(id)
 end)
 advance('withdrawing', 'withdrawn', function(id)
   if is_applied(id) and adapter_everywhere and not contained[id] then
-    redis.call('HDEL', record(id), 'subject', 'knowledge') -- nothing needs the plaintext any more
+    forget_subject(id)
     return true
   end
 end)

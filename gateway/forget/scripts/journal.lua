@@ -173,6 +173,15 @@ local function move(id, target, reason)
   return true
 end
 
+-- Of a request that is over nothing stays by which its subject could be known.
+local function forget_subject(id)
+  local wish = get(id, 'wish')
+  if wish and redis.call('HGET', key('wishes'), wish) == id then
+    redis.call('HDEL', key('wishes'), wish)
+  end
+  redis.call('HDEL', record(id), 'subject', 'knowledge', 'wish')
+end
+
 local function touch(id)
   redis.call('HSET', record(id), 'updated', now)
   redis.call('HINCRBY', record(id), 'revision', 1)

@@ -1,6 +1,7 @@
 -- A new request becomes received and part of the policy.
 -- ARGV: id, hashed idempotency key or "", fingerprint of the body, kind, response, erase as asked, erase as decided
---       (auto or guard_only), labels, sealed subject (with what the guard reads), in_context and audiences to be shown
+--       (auto or guard_only), labels, sealed subject (with what the guard reads), in_context and audiences to be shown,
+--       grounds, HMAC of what is wished for
 local id, idempotency, fingerprint = ARGV[1], ARGV[2], ARGV[3]
 
 if idempotency ~= '' then
@@ -20,7 +21,15 @@ end
 
 local member = string.format('%013.0f:%s', now, id)
 redis.call('HSET', record(id), 'kind', ARGV[4], 'response', ARGV[5], 'requested', ARGV[6], 'erase', ARGV[7],
-  'labels', ARGV[8], 'subject', ARGV[9], 'in_context', ARGV[10], 'audiences', ARGV[11], 'member', member, 'created', now, 'attempt', 0)
+  'labels', ARGV[8], 'subject', ARGV[9],
+  'in_context', ARGV[10], 'audiences', ARGV[11], 'grounds', ARGV[12], 'wish', ARGV[13], 'member', member, 'created', now,
+  'attempt', 0)
+local same = redis.call('HGET', key('wishes'), ARGV[13])
+if same and is_enforced(same) then
+  redis.call('HSET', record(id), 'duplicate', same)
+else
+  redis.call('HSET', key('wishes'), ARGV[13], id)
+end
 redis.call('ZADD', key('requests'), 0, member)
 enter(id, 'received', '')
 redis.call('HSET', record(id), 'version', advance_policy(id, 'received'))
