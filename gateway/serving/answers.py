@@ -99,6 +99,7 @@ class _Answer:
         if completion.finish_reason == "error" and self._grammar:
             # The grammar left only forbidden tokens, so the logits guard ended the answer, which the grammar rejects.
             completion.finish_reason = "stop"
+            completion.text = self._without_end(completion)
             self.blocked = True
         self.closed = completion.finish_reason is not None
         source = completion.text
@@ -122,6 +123,13 @@ class _Answer:
         if not (completion.text or completion.token_ids or self.closed):
             return False
         return self._deliver(completion)
+
+    def _without_end(self, completion: CompletionOutput) -> str:
+        """The text without the end token's own, which is there where special tokens are asked for."""
+        last = completion.token_ids[-1:]
+        if not last or last[0] != getattr(self._tokenizer, "eos_token_id", None):
+            return completion.text
+        return completion.text.removesuffix(self._tokenizer.decode(last))
 
     def _settle(self, completion: CompletionOutput) -> None:
         """Hand out the tokens held back. Once something is rewritten, that is at the end of the answer."""

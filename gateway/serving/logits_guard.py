@@ -17,8 +17,10 @@ from vllm import SamplingParams
 from vllm.config import VllmConfig
 from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
+from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsContext, LogitsProcRequestState
+from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as LogitsProcessorV2
 
-from gateway.guards.phrases import PhraseTable, VocabularyIndex
+from gateway.guards.phrases import PhraseTable, State, VocabularyIndex
 from gateway.serving.engine_process import prepare_engine_process
 from gateway.serving.vocabulary import special_ids, token_bytes
 
@@ -78,7 +80,10 @@ def tables() -> Tables:
 
 
 class _Row:
-    """One request in the batch: its tables, how far each has read, and the tokens written so far."""
+    """One request in the batch: its tables, how far each has read, and (V1) the tokens written so far.
+
+    `position` counts the tokens read: on V1 those of the output, on V2 the prompt's as well; -1 on V2 before the first.
+    """
 
     __slots__ = ("constrained", "output", "position", "states", "stop", "tables")
 
@@ -92,25 +97,41 @@ class _Row:
 
     def read(self, tokens: Sequence[int]) -> None:
         """Advance every table over `tokens`."""
-        for number, table in enumerate(self.tables or ()):
-            state = self.states[number]
+        self.states = self.after(tokens)
+
+    def after(self, tokens: Sequence[int]) -> list[State]:
+        """Where the tables would stand after `tokens`."""
+        states = []
+        for table, state in zip(self.tables or (), self.states, strict=True):
             for token in tokens:
                 state = table.step(state, token)
-            self.states[number] = state
+            states.append(state)
+        return states
 
-    def banned(self) -> list[np.ndarray]:
-        """Token ids (int64) that may not come next, one array for each table that forbids any."""
+    def catch_up(self) -> None:
+        """Read what has been written since the last step (V1)."""
         if self.position < len(self.output):
             self.read(self.output[self.position :])
             self.position = len(self.output)
-        banned = (table.banned(state) for table, state in zip(self.tables or (), self.states, strict=True))
+
+    def banned(self, states: list[State]) -> list[np.ndarray]:
+        """Token ids (int64) that may not come next, one array for each table that forbids any."""
+        banned = (table.banned(state) for table, state in zip(self.tables or (), states, strict=True))
         return [ids for ids in banned if len(ids)]
 
 
-class LogitsGuard(LogitsProcessor):
-    """vLLM's V1 interface. vLLM refuses it together with speculative decoding; the V2 runner is not used."""
+class LogitsGuard(LogitsProcessor, LogitsProcessorV2):
+    """vLLM's interfaces of both model runners: V1 moves rows about, V2 has a slot for each request.
 
-    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
+    V1 refuses it together with speculative decoding. V2 does not: a request owns one row for each draft token then.
+
+    Args:
+        place: the device (V1), or the request states on it (V2).
+    """
+
+    def __init__(
+        self, vllm_config: VllmConfig, place: torch.device | LogitsProcRequestState, is_pin_memory: bool = False
+    ) -> None:
         global _tables
         prepare_engine_process(vllm_config)
         model_config = vllm_config.model_config
@@ -120,8 +141,9 @@ class LogitsGuard(LogitsProcessor):
         self._tables = _tables
         self._special = special_ids(tokenizer)
         self._eos = tokenizer.eos_token_id or 0
-        self._device = device
-        self._rows: dict[int, _Row] = {}
+        self._requests = place if isinstance(place, LogitsProcRequestState) else None
+        self._device = place.device if isinstance(place, LogitsProcRequestState) else place
+        self._rows: dict[int, _Row] = {}  # by place in the batch (V1) or slot (V2)
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
@@ -146,21 +168,62 @@ class LogitsGuard(LogitsProcessor):
             if displaced is not None and direction is MoveDirectionality.SWAP:
                 self._rows[source] = displaced
 
-    def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """Mask forbidden tokens in place; `logits` is [batch, vocabulary]."""
+    def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
+        """V2: a request enters the batch; its tokens are read in `apply`, where they are on the device."""
+        self._rows[req_idx] = row = self._new_row(sampling_params, None, [])
+        row.position = -1
+        return True
+
+    def apply(self, logits: torch.Tensor, ctx: LogitsContext | None = None) -> torch.Tensor:
+        """Mask forbidden tokens in place; `logits` is [batch, vocabulary], on V2 [rows, vocabulary] with `ctx`."""
+        if ctx is not None:
+            self._apply_to_drafts(logits, ctx)
+            return logits
         for index in range(logits.shape[0]):
-            row = self._rows.get(index)
-            if row is None or row.tables is None:
-                self._block(logits[index], self._eos if row is None else row.stop)
-                continue
-            try:
-                if forbidden := row.banned():
-                    self._forbid(logits[index], forbidden, row)
-            except Exception:
-                self._tables.errors += 1
-                row.tables = None
-                self._block(logits[index], row.stop)
+            self._guard(logits[index], self._rows.get(index), None)
         return logits
+
+    def _apply_to_drafts(self, logits: torch.Tensor, ctx: LogitsContext) -> None:
+        """V2: each row continues its request's tokens by the draft tokens fed to the rows before it."""
+        columns = (ctx.expanded_idx_mapping, ctx.expanded_local_pos, ctx.input_ids, ctx.pos)
+        drafts: list[int] = []
+        for index, (slot, offset, token, position) in enumerate(zip(*(one.tolist() for one in columns), strict=True)):
+            row = self._rows.get(slot)
+            drafts = [*drafts, token] if offset else []
+            if row is not None and row.tables is not None and not offset:
+                try:
+                    self._read_slot(row, slot, position + 1)
+                except Exception:
+                    self._tables.errors += 1
+                    row.tables = None
+            self._guard(logits[index], row, drafts)
+
+    def _read_slot(self, row: _Row, slot: int, length: int) -> None:
+        """Read a request's tokens up to `length`, of the prompt only its end."""
+        requests = self._requests
+        if requests is None:
+            raise RuntimeError("made for the V1 runner, called by V2")
+        if row.position < 0:
+            prompt = min(int(requests.prompt_len.np[slot]), length)
+            row.read(self._tail(requests.all_token_ids.gpu[slot, max(0, prompt - PROMPT_TAIL) : prompt].tolist()))
+            row.position = prompt
+        row.read(requests.all_token_ids.gpu[slot, row.position : length].tolist())
+        row.position = max(row.position, length)
+
+    def _guard(self, logits: torch.Tensor, row: _Row | None, drafts: list[int] | None) -> None:
+        """Mask one row; `drafts` (V2) are read on trial."""
+        if row is None or row.tables is None:
+            self._block(logits, self._eos if row is None else row.stop)
+            return
+        try:
+            if drafts is None:
+                row.catch_up()
+            if forbidden := row.banned(row.after(drafts) if drafts else row.states):
+                self._forbid(logits, forbidden, row)
+        except Exception:
+            self._tables.errors += 1
+            row.tables = None
+            self._block(logits, row.stop)
 
     def _new_row(self, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> _Row:
         row = _Row(self._tables.get((params.extra_args or {}).get(TABLES_KEY)), params, output, self._eos)

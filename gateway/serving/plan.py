@@ -141,6 +141,9 @@ class Planner:
         params.extra_args = {TABLES_KEY: list(plan.tables)}
         if plan.decision != "off":
             params.output_kind = engine_kind(asked)
+            if params.allowed_token_ids or params.structured_outputs is not None:
+                # Where all that is allowed is forbidden, the guard ends the answer by the token that would be ignored.
+                params.ignore_eos = False
         if params.max_tokens is not None:
             room = self._max_model_len - len(plan.prompt["prompt_token_ids"])
             params.max_tokens = max(1, min(params.max_tokens, room))

@@ -1,7 +1,9 @@
 """The logits processor without an engine: batches are put together by hand."""
 
 import json
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,10 +11,19 @@ import torch
 from transformers import AutoTokenizer
 from vllm import SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
-from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
+from vllm.v1.sample.logits_processor import (
+    BatchUpdate,
+    LogitsProcessor,
+    MoveDirectionality,
+    _load_logitsprocs_by_fqcns,
+)
+from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsContext, LogitsProcRequestState
+from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as LogitsProcessorV2
+from vllm.v1.worker.gpu.sample.logits_processor.loader import _load_v2_logitsprocs_by_fqcns
 
 from gateway.guards.phrases import VocabularyIndex
 from gateway.serving import logits_guard
+from gateway.serving.arguments import LOGITS_PROCESSOR
 from gateway.serving.logits_guard import TABLES_KEY, LogitsGuard, Tables
 from gateway.serving.vocabulary import special_ids, token_bytes
 from gateway.serving.worker_extension import GuardWorkerExtension
@@ -40,6 +51,7 @@ def guard(tokenizer: Any, vocab_size: int, monkeypatch: pytest.MonkeyPatch) -> L
     guard._special = special_ids(tokenizer)
     guard._eos = tokenizer.eos_token_id
     guard._device = torch.device("cpu")
+    guard._requests = None
     guard._rows = {}
     return guard
 
@@ -153,3 +165,73 @@ def test_the_worker_extension_tells_an_error_without_its_text(guard: LogitsGuard
     extension.unlearn_drop_tables(["names", "unknown"])
     assert extension.unlearn_count_tables() == 0
     assert json.dumps(extension.unlearn_guard_state())
+
+
+class _Buffers(SimpleNamespace):
+    """The V2 runner's token history, which real ones keep in memory shared with a GPU."""
+
+    @classmethod
+    def of(cls, *requests: tuple[list[int], list[int]]) -> LogitsProcRequestState:
+        """Slots by (prompt, output)."""
+        ids = torch.zeros(len(requests), 64, dtype=torch.int32)
+        for slot, (prompt, output) in enumerate(requests):
+            ids[slot, : len(prompt) + len(output)] = torch.tensor(prompt + output, dtype=torch.int32)
+        lengths = torch.tensor([len(prompt) for prompt, _ in requests])
+        buffer = partial(cls, gpu=ids)
+        sizes = cls(np=lengths.numpy())
+        return LogitsProcRequestState(torch.device("cpu"), len(requests), 0, buffer(), sizes, sizes, sizes)  # type: ignore[arg-type]
+
+
+def step(rows: list[tuple[int, int, int, int]]) -> LogitsContext:
+    """A step's layout from rows of (slot, offset among the slot's rows, token fed, position)."""
+    slots, offsets, tokens, positions = (torch.tensor(column) for column in zip(*rows, strict=True))
+    return LogitsContext(slots, slots.unique(), slots.unique().numpy(), offsets, tokens, positions, positions.numpy())
+
+
+def left(guard: LogitsGuard, rows: list[tuple[int, int, int, int]], vocab_size: int) -> list[set[int]]:
+    logits = guard.apply(torch.zeros(len(rows), vocab_size), step(rows))
+    return [set(torch.nonzero(row > float("-inf")).flatten().tolist()) for row in logits]
+
+
+def test_both_model_runners_take_the_class() -> None:
+    assert issubclass(LogitsGuard, LogitsProcessor) and issubclass(LogitsGuard, LogitsProcessorV2)
+    assert _load_v2_logitsprocs_by_fqcns([LOGITS_PROCESSOR]) == [LogitsGuard]
+    assert _load_logitsprocs_by_fqcns([LOGITS_PROCESSOR]) == [LogitsGuard]
+
+
+def test_v2_rows_are_found_by_slot_and_read_to_their_position(
+    guard: LogitsGuard, tokenizer: Any, vocab_size: int
+) -> None:
+    *begun, last = tokenizer.encode(NAME)
+    (other,) = tokenizer.encode("x")
+    guard._requests = _Buffers.of(([5], begun), ([9, *begun], []), ([5, 6], []), ([5], [*begun, other]))
+    for slot, tables in enumerate(({TABLES_KEY: ["names"]}, {TABLES_KEY: ["names"]}, None, {TABLES_KEY: ["names"]})):
+        assert guard.add_request(slot, SamplingParams(extra_args=tables))
+    here = len(begun)  # where the last token of the name would follow
+    rows = [(3, 0, other, here + 1), (1, 0, begun[-1], here), (2, 0, 6, 1), (0, 0, begun[-1], here)]
+    gone_on, from_prompt, blocked, begun_in_answer = left(guard, rows, vocab_size)
+    assert last in gone_on
+    assert last not in from_prompt and last not in begun_in_answer
+    assert blocked == {guard._eos}
+
+
+def test_v2_drafts_are_read_on_trial(guard: LogitsGuard, tokenizer: Any, vocab_size: int) -> None:
+    """One row for each draft token: only after the whole beginning of the name is its end forbidden."""
+    *begun, last = tokenizer.encode(NAME)
+    assert len(begun) > 1
+    guard._requests = _Buffers.of(([5], [8]), ([5], []))
+    for slot in (0, 1):
+        guard.add_request(slot, SamplingParams(extra_args={TABLES_KEY: ["names"]}))
+    drafted = [(0, 0, 8, 1), *((0, offset, token, 1 + offset) for offset, token in enumerate(begun, start=1))]
+    found = left(guard, [*drafted, (1, 0, 5, 0)], vocab_size)
+    assert [last in row for row in found] == [True] * len(begun) + [False, True]
+    # The drafts were rejected: what was read on trial is forgotten.
+    assert last in left(guard, [(0, 0, 8, 1)], vocab_size)[0]
+    assert guard._tables.errors == 0
+
+
+def test_v2_errors_block_their_row(guard: LogitsGuard, vocab_size: int) -> None:
+    guard._requests = None
+    guard.add_request(0, SamplingParams(extra_args={TABLES_KEY: ["names"]}))
+    assert left(guard, [(0, 0, 5, 0), (7, 0, 5, 0)], vocab_size) == [{guard._eos}, {guard._eos}]
+    assert guard._tables.errors == 1
