@@ -126,10 +126,10 @@ class _Answer:
 
     def _without_end(self, completion: CompletionOutput) -> str:
         """The text without the end token's own, which is there where special tokens are asked for."""
-        last = completion.token_ids[-1:]
+        text, last = str(completion.text), completion.token_ids[-1:]
         if not last or last[0] != getattr(self._tokenizer, "eos_token_id", None):
-            return completion.text
-        return completion.text.removesuffix(self._tokenizer.decode(last))
+            return text
+        return text.removesuffix(self._tokenizer.decode(last))
 
     def _settle(self, completion: CompletionOutput) -> None:
         """Hand out the tokens held back. Once something is rewritten, that is at the end of the answer."""
