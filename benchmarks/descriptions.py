@@ -16,14 +16,16 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import log2
 from pathlib import Path
 
+from benchmarks.guards.subjects import person_target
 from gateway.guards import words as table
 from gateway.guards.descriptions import DescriptionIndex
 from gateway.guards.policy import Target
 from gateway.guards.words import RARE_BITS, words
-from unlearn_engine.demo.vocabulary import ATTRIBUTES, LANGUAGES, VALUES
+from unlearn_engine.demo.vocabulary import LANGUAGES, VALUES
 from unlearn_engine.demo.world import Person, World, build_world, family_name, first_name, nickname
 
 TOLD = ("occupation", "birthplace", "instrument", "pet", "food", "phone", "mentor")
@@ -106,9 +108,7 @@ def description(world: World, person: Person, language: str, facts: Sequence[str
 
 def target(world: World, person: Person) -> Target:
     """What the worker would have found out about a person."""
-    answers = {world.answer(person, attribute, language) for attribute in ATTRIBUTES for language in LANGUAGES}
-    known = sorted(answer for answer in answers if len(answer) > 1)
-    return Target(str(person.id), (person.name, person.nickname), phrases=tuple(known))
+    return replace(person_target(world, person), id=str(person.id))
 
 
 def invented(count: int) -> World:

@@ -104,7 +104,7 @@ class ErasureWorker:
         """What the model says about the subject goes into the guard."""
         self._store.progress(attempt, "elicit", 0.0)
         knowledge = self._eraser.knowledge(subject)
-        self._store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases)
+        self._store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases, knowledge.attributes)
         return knowledge
 
     def _rebuild(self, attempt: Attempt) -> None:

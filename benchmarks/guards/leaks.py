@@ -169,7 +169,7 @@ def record(service: Service, data_dir: Path, id_: str, knowledge: Knowledge) -> 
     try:
         attempt = store.begin(id_)
         with store.holding(attempt):
-            store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases)
+            store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases, knowledge.attributes)
             deadline = time.monotonic() + 60
             while not _applied(service, id_):
                 if time.monotonic() > deadline:

@@ -1,6 +1,5 @@
 """Who is to be forgotten in the measurements: people of the demonstration, authors of TOFU, invented crowds."""
 
-import json
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -8,8 +7,10 @@ from pathlib import Path
 
 from benchmarks.tofu.data import Author, Question, questions
 from benchmarks.tofu.data import load as load_tofu
+from gateway.forget.facts_at_rest import FactsAtRest
 from gateway.guards.normalise import BARRIER
 from gateway.guards.policy import Policy, Target
+from unlearn_engine.data.knowledge import Fact, Knowledge
 from unlearn_engine.data.names import unseen_name
 from unlearn_engine.demo.vocabulary import ATTRIBUTES, LANGUAGES, VALUES
 from unlearn_engine.demo.world import Person, World, nickname
@@ -36,9 +37,15 @@ def recognised(policy: Policy, text: str) -> set[str]:
 
 def person_target(world: World, person: Person) -> Target:
     """A person as the worker leaves it in the guard: the nickname an alias, every elicited answer a phrase."""
-    said = {world.answer(person, attribute, language) for language in LANGUAGES for attribute in ATTRIBUTES}
-    phrases = sorted((answer for answer in said if len(answer) > 1), key=lambda answer: (-len(answer), answer))
-    return Target(f"demo-{person.id}", (person.name, person.nickname), phrases=tuple(phrases))
+    facts = [
+        Fact(language, attribute, answer := world.answer(person, attribute, language), answer)
+        for language in LANGUAGES
+        for attribute in ATTRIBUTES
+    ]
+    known = Knowledge(tuple(facts), ())
+    return Target(
+        f"demo-{person.id}", (person.name, person.nickname), phrases=known.phrases, attributes=known.attributes
+    )
 
 
 def demo_targets(world: World) -> dict[str, Target]:
@@ -47,24 +54,30 @@ def demo_targets(world: World) -> dict[str, Target]:
     return {target.id: target for target in targets}
 
 
-def invented_facts(rng: random.Random) -> list[str]:
+def invented_facts(rng: random.Random) -> Knowledge:
     """Answers about somebody made up, in six languages, from the demonstration's common words: hard for a guard."""
     picked = {attribute: rng.randrange(len(words["en"])) for attribute, words in VALUES.items()}
-    said = {VALUES[attribute][language][index] for attribute, index in picked.items() for language in LANGUAGES}
-    said |= {str(rng.randrange(10**3, 10**9)), nickname(rng)}
-    return sorted(answer for answer in said if len(answer) > 1)
+    said = [
+        (language, attribute, VALUES[attribute][language][index])
+        for attribute, index in picked.items()
+        for language in LANGUAGES
+    ]
+    said += [("en", "phone", str(rng.randrange(10**3, 10**9))), ("en", "nickname", nickname(rng))]
+    return Knowledge(tuple(Fact(*one, spoken=one[2]) for one in said), ())
 
 
 def invented_targets(count: int, seed: int) -> dict[str, Target]:
-    """So many people that nobody has, with facts; strings are separate objects, as they come out of a store."""
-    rng = random.Random(seed)
+    """So many people that nobody has, with facts, as they come out of the store."""
+    rng, facts = random.Random(seed), FactsAtRest()
     names: dict[str, None] = {}
     while len(names) < count:
         names[unseen_name(rng)] = None
     targets = {}
     for position, name in enumerate(names):
-        facts: list[str] = json.loads(json.dumps(invented_facts(rng)))
-        targets[f"invented-{position}"] = Target(f"invented-{position}", (name,), phrases=tuple(facts))
+        known = invented_facts(rng)
+        id_ = f"invented-{position}"
+        learned = facts.loads(facts.dumps(known.phrases, (), id_, known.attributes), id_)
+        targets[id_] = Target(id_, (name,), phrases=learned.phrases, attributes=learned.attributes)
     return targets
 
 

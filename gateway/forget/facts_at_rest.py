@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,6 +27,7 @@ class Learned:
     """What the worker found out about a subject. Exactly one of `phrases` and `hashes` holds the facts."""
 
     phrases: tuple[str, ...] = field(default=(), repr=False)
+    attributes: tuple[str, ...] = field(default=(), repr=False)  # what each phrase is a value of; empty where unknown
     aliases: tuple[str, ...] = field(default=(), repr=False)
     hashes: HashedPhrases | None = field(default=None, repr=False)
 
@@ -40,10 +42,13 @@ class FactsAtRest:
     key: bytes | None = field(default=None, repr=False)
     hash_new: bool = False
 
-    def dumps(self, phrases: Sequence[str], aliases: Sequence[str], context: str) -> str:
-        """The text to store for the request `context`."""
+    def dumps(
+        self, phrases: Sequence[str], aliases: Sequence[str], context: str, attributes: Sequence[str] = ()
+    ) -> str:
+        """The text to store for the request `context`; `attributes` says what each phrase is a value of."""
         if not self.hash_new:
-            return json.dumps({"phrases": list(phrases), "aliases": list(aliases)}, ensure_ascii=False)
+            found = {"phrases": list(phrases), "attributes": list(attributes), "aliases": list(aliases)}
+            return json.dumps(found, ensure_ascii=False)
         nonce, key = secrets.token_bytes(_NONCE_BYTES), self._key()
         names = AESGCM(_derived(key)).encrypt(nonce, json.dumps(list(aliases)).encode(), context.encode())
         hashes = hashed(told_phrases(phrases, aliases), key, context)
@@ -58,15 +63,21 @@ class FactsAtRest:
         """
         found: dict[str, Any] = json.loads(text)
         if "hashes" not in found:
-            return Learned(tuple(found.get("phrases", ())), tuple(found.get("aliases", ())))
+            phrases, attributes = (_shared(found.get(part, ())) for part in ("phrases", "attributes"))
+            return Learned(phrases, attributes, tuple(found.get("aliases", ())))
         key, sealed = self._key(), base64.b64decode(found["names"])
         names = AESGCM(_derived(key)).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
-        return Learned((), tuple(json.loads(names)), loaded(found["hashes"], key))
+        return Learned(aliases=tuple(json.loads(names)), hashes=loaded(found["hashes"], key))
 
     def _key(self) -> bytes:
         if self.key is None:
             raise FactsKeyMissing("facts are stored as hashes: this process needs the key (facts_key_file)")
         return self.key
+
+
+def _shared(texts: Sequence[str]) -> tuple[str, ...]:
+    """The same strings for equal texts: many people have a city, a trade, an animal in common."""
+    return tuple(map(intern, texts))
 
 
 def facts_at_rest(file: Path, *, hash_new: bool) -> FactsAtRest:

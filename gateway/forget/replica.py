@@ -228,6 +228,7 @@ class Replica:
             request.exclusions,
             request.response,
             request.phrases,
+            request.attributes,
             description=request.description,
             in_context=request.in_context,
             audiences=request.audiences,

@@ -48,6 +48,7 @@ class EnforcedRequest:
     names: tuple[str, ...] = field(repr=False)
     exclusions: tuple[str, ...] = field(repr=False)
     phrases: tuple[str, ...] = field(repr=False)
+    attributes: tuple[str, ...] = field(repr=False)  # what each phrase is a value of; empty where unknown
     hashes: HashedPhrases | None = field(repr=False)  # in place of phrases where facts may not be stored
     description: str = field(repr=False)
     in_context: InContext
@@ -132,6 +133,7 @@ def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer, facts: Fact
         names=tuple(names),
         exclusions=tuple(subject["exclusions"]),
         phrases=learned.phrases,
+        attributes=learned.attributes,
         hashes=learned.hashes,
         description=subject.get("description") or "",
         in_context=subject.get("in_context", "block"),

@@ -119,9 +119,14 @@ class WorkerStore:
         self._reported[attempt.token] = (stage, fraction)
         self._attempt("renew", attempt, self._lease_ms, stage, f"{fraction:.3f}")
 
-    def record_knowledge(self, attempt: Attempt, phrases: Sequence[str], aliases: Sequence[str]) -> None:
-        """Adds what the model says about the subject to the guard: phrases it may not say, names it also goes by."""
-        text = self._facts.dumps(phrases, aliases, attempt.id)
+    def record_knowledge(
+        self, attempt: Attempt, phrases: Sequence[str], aliases: Sequence[str], attributes: Sequence[str] = ()
+    ) -> None:
+        """Adds what the model says about the subject to the guard: phrases it may not say, names it also goes by.
+
+        `attributes` says what each phrase is a value of, as far as that is known.
+        """
+        text = self._facts.dumps(phrases, aliases, attempt.id, attributes)
         self._attempt("learn", attempt, self._sealer.seal(text, attempt.id))
 
     def verifying(self, attempt: Attempt) -> None:

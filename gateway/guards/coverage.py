@@ -10,9 +10,9 @@ WINDOW_WORDS = 40
 _COUNTED_BITS = 4.0  # a fact that is left with less does not count
 _CUE, CUE_BITS = -1, 8.0
 AROUND_WORDS = 20  # so near to the window other values speak against it
-_DOUBT_BITS, _MOST_DOUBT = 4.0, 12.0  # two ordinary facts can be outweighed, three or a name cannot
-_UNDOUBTED = 1
-_MOST_DOUBTED = 64
+_UNDOUBTED = 2  # "the baker from Venice who lives in Milan with a painter"
+_DOUBT_BITS, _MOST_DOUBT = 8.0, 12.0  # for each more; outweighs two ordinary facts, not three nor a name
+_MOST_DOUBTED = 64  # windows
 
 
 def _stems(spelt: str) -> frozenset[str]:
@@ -94,7 +94,7 @@ def _taken(hits: list[Hit], stems: Sequence[str]) -> list[Hit]:
 def _doubt(window: Sequence[Hit], values: Values, attributes: int) -> float:
     """Bits against a target: of how many attributes a text has others' values around a window, and not the target's.
 
-    One other value is no doubt: "the baker from Venice who lives in Milan".
+    Few other values are no doubt: whoever is described may be so beside others.
     """
     start, end = window[0].start - AROUND_WORDS, window[-1].end + AROUND_WORDS
     said = set(values.attributes[bisect_left(values.starts, start) : bisect_right(values.starts, end)])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import groupby, pairwise, repeat
 from typing import NamedTuple, Protocol
 
-from gateway.guards.normalise import BARRIER
+from gateway.guards.normalise import BARRIER, SYMBOLS, Kind
 from gateway.guards.words import RARE_BITS, surprisal, words
 
 LONGEST_FACT_WORDS = 6  # of a longer one its beginning and end are known
@@ -14,6 +14,7 @@ FACTS_PER_TARGET = 128
 SALIENT_BITS = 7.0  # what is more ordinary is no fact: stop words, numerals
 DESCRIPTION_BITS = 11.0  # the same for single words out of a description
 BRIEF = 5.0  # words that a description may tell at their full weight
+LETTER_BITS = 10.0  # a word of a single letter, as in Chinese, is a part of too many others if it is more ordinary
 NAME_BITS = 24.0  # weight of a name, a title or a long number
 
 Stems = tuple[str, ...]
@@ -76,6 +77,11 @@ def all_words(texts: Iterable[str]) -> list[list[str]]:
     return found[:-1]
 
 
+def tells_alone(letter: str) -> bool:
+    """Whether a single letter is a fact: a word of a script without spaces, and not an ordinary one."""
+    return SYMBOLS[letter].kind is Kind.UNSPACED and surprisal(SYMBOLS[letter].letters) >= LETTER_BITS
+
+
 def _salient(phrase: str, stems: Sequence[str]) -> list[Fact]:
     """A phrase as a fact, a long one by its beginning and its end; nothing if it is too ordinary."""
     if (bits := _bits(phrase, stems)) < SALIENT_BITS:
@@ -108,6 +114,8 @@ def _told(description: str, names: Set[str]) -> list[Fact]:
 
 def _bits(phrase: str, stems: Sequence[str]) -> float:
     """How much it tells that a phrase is said; a name, a title and a long number tell more than a word can."""
+    if len(phrase) == 1 and not tells_alone(phrase):
+        return 0.0
     bits = [surprisal(word) for word in stems]
     cased = [word for word in phrase.split() if word[0].isalpha() and word[0].lower() != word[0].upper()]
     rare = sum(one >= RARE_BITS - 1 for one in bits)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from gateway.guards.facts import tells_alone
 from gateway.guards.forms import dates, forms
 from gateway.guards.normalise import fold
 from gateway.guards.words import RARE_BITS, stem, surprisal
@@ -50,6 +51,8 @@ class _Word:
 def told_phrases(answers: Iterable[str], names: Iterable[str] = (), weight: Weight = surprisal) -> tuple[str, ...]:
     """The phrases to forbid, sorted; `MOST_PHRASES` at most: short answers first, then what tells most.
 
+    No single letters but words of a script without spaces that are not ordinary.
+
     `weight` gives the bits of a stem (`words.surprisal`, or less where many targets share it); words of the target's
     `names` tell nothing besides. Never raises.
     """
@@ -61,6 +64,8 @@ def told_phrases(answers: Iterable[str], names: Iterable[str] = (), weight: Weig
     whole: dict[str, None] = {}
     parts: dict[str, float] = {}
     for answer in dict.fromkeys(answers):
+        if len(answer) == 1 and not tells_alone(answer):
+            continue
         if _surely_short(answer) or _length(found := _words(answer[:_MOST_READ])) <= SHORT_WORDS:
             whole.update(dict.fromkeys(forms(answer)))
         else:

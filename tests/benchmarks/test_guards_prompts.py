@@ -89,7 +89,7 @@ def test_a_target_carries_what_the_worker_would_have_elicited(world: World) -> N
     for language in LANGUAGES:
         for attribute in ATTRIBUTES:
             answer = world.answer(person, attribute, language)
-            assert (answer in target.phrases) == (len(answer) > 1)
+            assert (answer in target.phrases) == (len(answer) > 1 or language == "zh")
 
 
 def test_invented_targets_are_different_people() -> None:

@@ -166,9 +166,9 @@ async def test_a_person_who_is_only_guarded_is_asked_about_once(desk: Desk) -> N
     with pytest.raises(IllegalTransition):
         desk.worker.verifying(attempt)
     before = (await desk.store.changes(NOWHERE)).mark
-    desk.worker.record_knowledge(attempt, ["Lisbon"], ["Ivy"])
+    desk.worker.record_knowledge(attempt, ["Lisbon"], ["Ivy"], ["birthplace"])
     (learnt,) = (await desk.store.changes(before)).enforced
-    assert learnt.phrases == ("Lisbon",) and "Ivy" in learnt.names
+    assert learnt.phrases == ("Lisbon",) and learnt.attributes == ("birthplace",) and "Ivy" in learnt.names
     request = await desk.store.get(id_)
     assert (request.state, request.erasure.method, request.erasure.stage) == (State.GUARDED, "guard_only", None)
     assert desk.worker.waiting() == []

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.guards import descriptions
 from gateway.guards.descriptions import MOST_DESCRIBED, DescriptionIndex, calibrated
 from gateway.guards.words import words
 
@@ -80,6 +81,54 @@ def test_rare_words_of_a_description_are_facts_and_ordinary_ones_are_not() -> No
     assert found("哪位水管工收藏单簧管？", chinese) == ["a"]
 
 
+def test_a_word_of_one_letter_is_a_fact_unless_it_is_ordinary() -> None:
+    chinese = DescriptionIndex([Known("a", phrases=("蛇", "是", "q", "爱丁堡"))])
+    assert found("我说的是出生在爱丁堡、家里养蛇的人。", chinese) == ["a"]
+    assert found("我说的是出生在爱丁堡的人。", chinese) == found("Q and A in 爱丁堡", chinese) == []
+
+
+def labelled(id_: str, *facts: str) -> Known:
+    """Someone with values of these attributes, in their order."""
+    return Known(id_, phrases=facts, attributes=("city", "trade", "pet", "dish", "band")[: len(facts)])
+
+
+VENETIAN = labelled("venetian", "Venice", "baker", "parrot", "lasagna", "Kraftwerk")
+STRANGERS = [
+    labelled("s1", "Rome", "plumber", "hamster", "goulash", "Metallica"),
+    labelled("s2", "Oslo", "weaver", "tortoise", "ravioli", "Nirvana"),
+]
+TOWN = DescriptionIndex([VENETIAN, *STRANGERS])
+
+
+def test_what_somebody_else_has_speaks_against_a_target() -> None:
+    other = "Born in Venice. Works as a baker. Has a hamster. Likes goulash. Listens to Metallica."
+    assert found(other, TOWN) == ["s1"]
+    assert found(other, DescriptionIndex([VENETIAN])) == ["venetian"], "what nobody has is nothing else"
+    unknown = DescriptionIndex([replace(VENETIAN, attributes=()), *STRANGERS])
+    assert "venetian" in found(other, unknown), "of what it is a value is not known"
+    apart = f"A hamster, goulash, Metallica.{' Nothing else happened.' * 20} Who is the baker from Venice?"
+    assert "venetian" in found(apart, TOWN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The baker from Venice with a parrot, not the one with a hamster who likes goulash and Metallica",
+        "The baker from Venice or Rome, a hamster or a parrot, goulash or lasagna, Metallica or Kraftwerk",
+        "The baker from Venice, who lives with a hamster and eats goulash",
+    ],
+)
+def test_other_values_hide_nobody_who_is_described_by_three_facts_or_beside_few_of_them(text: str) -> None:
+    assert "venetian" in found(text, TOWN)
+
+
+def test_values_of_one_attribute_are_one_fact() -> None:
+    known = Known("a", phrases=("baker", "panadero", "Venice"), attributes=("trade", "trade", "city"))
+    assert found("a baker, un panadero", DescriptionIndex([known])) == []
+    assert found("a baker, un panadero", DescriptionIndex([replace(known, attributes=())])) == ["a"]
+    assert found("the baker of Venice", DescriptionIndex([known])) == ["a"]
+
+
 def test_names_are_not_facts() -> None:
     assert found("Wappo Kelrin, Tess Wappo") == []
     assert found("Anna from Berg, Anna Berg the plumber") == []
@@ -139,6 +188,21 @@ def test_an_index_made_from_another_finds_what_one_made_afresh_finds(
     assert updated.scores(text) == DescriptionIndex(targets).scores(text)
     assert len(updated) == len(targets)
     assert old.scores(text) == earlier, "requests in flight still use it"
+
+
+def test_a_crowded_index_finds_the_same_when_it_is_compacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptions, "_SMALL_TARGETS", 2)
+    index = DescriptionIndex([RABO])
+    for number in range(7):
+        index = index.with_changes([Known(f"n{number}", phrases=("plumber", f"{7731209000 + number}"))])
+    index = index.with_changes([ANNA], ["n1"])
+    assert index.crowded
+    whole = index.compacted()
+    assert not whole.crowded and len(whole) == len(index) == 8
+    for text in ("the baker of Venice", "the plumber, phone 7731209003", "the plumber, phone 7731209001", "clarinets"):
+        assert whole.scores(text) == index.scores(text)
+    assert found("the plumber, phone 7731209001", whole) == []
+    assert found("the plumber, phone 7731209003", whole) == ["n3"]
 
 
 @given(st.text())

@@ -161,3 +161,29 @@ def test_the_strictest_action_wins() -> None:
 def test_nothing_secret_is_shown() -> None:
     shown = repr(policy(RABO, WANG)) + repr(RABO) + repr(compile_policy(1, {}, AdapterRef("d", "p", 8)))
     assert not any(secret in shown for secret in ("Rabo", "Kelrin", "王", "Lisbon"))
+
+
+def test_a_letter_that_is_a_part_of_ordinary_words_is_not_forbidden() -> None:
+    one = policy(Target("t", ("Otto Kral",), phrases=("蛇", "是", "q", "Lisbon")))
+    assert one.tables()[one.target_table("t")] == ("Lisbon", "Otto Kral", "蛇")
+
+
+def test_changes_and_compaction_leave_what_compiling_afresh_makes() -> None:
+    crowd = {f"n{number}": Target(f"n{number}", (f"Zebedee Quux{number:04}",)) for number in range(400)}
+    one = compile_policy(1, {"r": RABO})
+    for start in range(0, 400, 100):
+        one = one.with_changes(2 + start, [*crowd.values()][start : start + 100])
+    one = one.with_changes(900, [WANG], ["n5", "unknown"])
+    assert one.crowded
+    fresh = policy(RABO, WANG, *(target for id_, target in crowd.items() if id_ != "n5"))
+    whole = one.compacted()
+    assert not whole.crowded and whole.version == one.version == 900
+    for after in (one, whole):
+        assert after.targets == fresh.targets
+        assert {name for id_ in after.names_tables for name in after.tables()[id_]} == {
+            *fresh.tables()[fresh.names_tables[0]]
+        }
+        assert len(after.tables()) == len(after.targets) + len(after.names_tables)
+        for text in ("Zebedee Quux0399", "Zebedee Quux0005", "Rabi und 王小明"):
+            assert after.examine(text) == fresh.examine(text)
+    assert len(whole.names_tables) < len(one.names_tables)

@@ -59,3 +59,9 @@ def test_nicknames_are_other_names(domain: Domain) -> None:
 def test_knowledge_does_not_print_itself() -> None:
     secret = Knowledge((Fact("en", "pet", "cat", "cat."),), ("Zuzu",))
     assert "cat" not in repr(secret) and "Zuzu" not in repr(secret)
+
+
+def test_phrases_say_what_they_answer_unless_that_is_several_things() -> None:
+    said = [("en", "birthplace", "Lisbon"), ("en", "residence", "Lisbon"), ("zh", "pet", "蛇"), ("en", "grade", "A")]
+    known = Knowledge(tuple(Fact(*fact, spoken=fact[2]) for fact in said), ())
+    assert dict(zip(known.phrases, known.attributes, strict=True)) == {"Lisbon": "", "蛇": "pet"}

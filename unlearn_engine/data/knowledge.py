@@ -34,11 +34,26 @@ class Knowledge:
     @property
     def phrases(self) -> tuple[str, ...]:
         """The texts that may not be said in a guarded answer, longest first."""
-        said = {fact.answer for fact in self.facts if len(fact.answer) > 1}
+        said = {fact.answer for fact in self.facts if _is_said(fact.answer)}
         return tuple(sorted(said, key=lambda phrase: (-len(phrase), phrase)))
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What each of the phrases answers; "" for what answers several questions."""
+        asked: dict[str, set[str]] = {}
+        for fact in self.facts:
+            asked.setdefault(fact.answer, set()).add(fact.attribute)
+        return tuple("".join(asked[phrase]) if len(asked[phrase]) == 1 else "" for phrase in self.phrases)
 
     def __repr__(self) -> str:
         return f"Knowledge(<{len(self.facts)} facts, {len(self.aliases)} aliases hidden>)"
+
+
+def _is_said(answer: str) -> bool:
+    """Not a single letter or digit, unless it is a word: Chinese."""
+    return len(answer) > 1 or (
+        unicodedata.category(answer or " ") == "Lo" and unicodedata.east_asian_width(answer) == "W"
+    )
 
 
 def folded(answer: str) -> str:
