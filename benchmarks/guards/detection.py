@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.guards.benign import Prompt, spread
 from benchmarks.guards.footprint import measured_apart, ready
 from benchmarks.guards.subjects import invented_targets, rendered
+from gateway.guards.normalise import fold
 from gateway.guards.policy import Policy, Target, compile_policy
 
 SIZES = (1, 100, 10_000, 100_000)
@@ -44,6 +45,7 @@ def measure(tell: Tell, data: Path, largest: int = SIZES[-1], prompts: int = PRO
     tell("100 kB", 0.6)
     found["long_prompt_ms"] = {kind: _long(biggest, text) for kind, text in long_prompts(data).items()}
     found["long_prompt_ms_1"] = {kind: _long(policies[1], text) for kind, text in long_prompts(data).items()}
+    found["normalise_100kb_ms"] = {kind: _folded(text) for kind, text in long_prompts(data).items()}
     tell("registration", 0.8)
     registered = {size: _register(policies[size]) for size in sizes if size in REGISTERED}
     found["register"] = registered
@@ -140,6 +142,11 @@ def long_prompts(data: Path) -> dict[str, str]:
 def _long(policy: Policy, text: str) -> float:
     """Median milliseconds for the cascade to read a text several times over."""
     return statistics.median(_read_ms(cascade(policy), rendered(f"{number} {text}")) for number in range(LONG_TIMES))
+
+
+def _folded(text: str) -> float:
+    """Median milliseconds to fold a text, which everything else begins with."""
+    return statistics.median(_read_ms(fold, rendered(f"{number} {text}")) for number in range(LONG_TIMES))
 
 
 def _register(policy: Policy) -> dict[str, float]:

@@ -16,7 +16,8 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.guards.normalise import codes_of
+from gateway.guards.excerpts import near
+from gateway.guards.normalise import codes_of, text_of
 
 _NESTINGS = 2
 # The set of first characters stands first and alone: the engine then skips through ordinary text quickly.
@@ -35,6 +36,7 @@ _HEX = re.compile(r"(?:0x)?[0-9A-Fa-f]{2}(?:[ ,:-]{0,2}+(?:0x)?[0-9A-Fa-f]{2}){3
 _HEX_NOISE = re.compile(r"0x|[ ,:-]")
 _LEAST_HEX_CHARS = 8
 _LEAST_BASE64_CHARS = 6
+_LEAST_DIGEST_CHARS = 32  # base64 so long has other letters than hex
 _LEAST_WORDLIKE_CHARS = 8
 _BASE32 = re.compile(r"[A-Z2-7]{7,}+|[a-z2-7]{7,}+")
 _LEAST_DECODED_BYTES = 4
@@ -84,7 +86,7 @@ class View:
 
 
 def decoded_views(text: str) -> Iterator[View]:
-    """The text with its escapes read, and that result with its own escapes read, where there are any. Never raises."""
+    """What is near the escapes of a text, with them read, and that with its own escapes read. Never raises."""
     current: View | None = None
     for _ in range(_NESTINGS):
         read = _read_escapes(text if current is None else current.text)
@@ -113,7 +115,13 @@ def _read_escapes(text: str) -> View | None:
     within = np.arange(len(origin)) - (np.cumsum(lengths) - lengths)[origin]
     verbatim = source[origin, 2].astype(np.bool_)
     starts = source[origin, 0] + np.where(verbatim, within, 0)
-    return View("".join(pieces), starts, np.where(verbatim, starts + 1, source[origin, 1]))
+    ends = np.where(verbatim, starts + 1, source[origin, 1])
+    read = ~verbatim
+    apart = starts[1:] != ends[:-1]  # something was here that says nothing, a tag
+    read[1:] |= apart
+    read[:-1] |= apart
+    codes, kept = near(codes_of("".join(pieces)), read)
+    return View(text_of(codes), starts[kept], ends[kept])
 
 
 def _local(text: str) -> Iterator[tuple[int, int, str]]:
@@ -156,12 +164,20 @@ def _packed(text: str) -> Iterator[tuple[int, int, str]]:
     total = np.append(0, np.cumsum(changes))
     packed = total[ends - 1] > total[starts]
     packed |= np.append(codes == ord("="), False)[ends]
+    others = np.append(0, np.cumsum(classes & _HEX_CHAR == 0))
+    plain = (others[ends] > others[starts]) | (ends - starts < _LEAST_DIGEST_CHARS)  # the rest is hex, read above
+    packed &= plain
     for start, end in runs[packed].tolist():
         said = _base32(text[start:end]) or _base64(text[start:end])
         if said:
             padding = len(text[end : end + 8]) - len(text[end : end + 8].lstrip("="))
             yield start, end + padding, said
-    guessed = ~packed & (classes[starts] & _GROUP[0] > 0) & (ends - starts >= _LEAST_WORDLIKE_CHARS)
+    guessed = (
+        ~packed
+        & (others[ends] > others[starts])
+        & (classes[starts] & _GROUP[0] > 0)
+        & (ends - starts >= _LEAST_WORDLIKE_CHARS)
+    )
     wordlike = runs[guessed]
     for offset in (1, 2, 4, 5, 6) if len(wordlike) else ():
         wordlike = wordlike[classes[wordlike[:, 0] + offset] & _GROUP[offset % 4] > 0]

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.guards.excerpts import near
 from gateway.guards.normalise import Folded, Kind, codes_of, fold_codes, homoglyphs, kinds_of
 
 _LEET_DIGITS = dict(zip("013456789", "oieasbtbg", strict=True))
@@ -33,7 +34,7 @@ def lookalike_key(letters: str) -> str:
 
 
 def fold_lookalike(text: str) -> Folded | None:
-    """Fold with digits and signs read as the letters they imitate, and i = l; None where nothing suggests that."""
+    """Fold what is near digits and signs among letters, read as those they imitate, and i = l; None without any."""
     table, signs = _lookalikes()
     codes = codes_of(text)
     kinds = kinds_of(codes)
@@ -42,12 +43,14 @@ def fold_lookalike(text: str) -> Folded | None:
     swap = (codes < 0x2FFF) & (table[small] != small) & (followed | ~signs[small])
     letters = (kinds == Kind.LOWER) | (kinds == Kind.UPPER)
     capital_i = letters[:-1] & (kinds[:-1] == Kind.LOWER) & (codes[1:] == ord("I"))
-    if not (capital_i | (swap[:-1] & letters[1:]) | (letters[:-1] & swap[1:])).any():
+    suspect = np.append(capital_i | (swap[:-1] & letters[1:]) | (letters[:-1] & swap[1:]), False)[: len(codes)]
+    if not suspect.any():
         return None
-    seen = np.where(swap, table[small], codes)
+    seen, index = near(np.where(swap, table[small], codes), suspect)
     folded = fold_codes(seen, kinds_of(seen))
-    genuine = ~(swap & (codes < 128))[folded.starts]
-    return Folded(folded.text.replace("l", "i"), folded.starts, folded.ends, folded.edges, genuine)
+    starts, ends = index[folded.starts], index[folded.ends - 1] + 1
+    genuine = ~(swap & (codes < 128))[starts]
+    return Folded(folded.text.replace("l", "i"), starts, ends, folded.edges, genuine)
 
 
 def is_genuine(folded: Folded, start: int, end: int) -> bool:

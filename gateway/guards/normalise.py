@@ -260,7 +260,7 @@ def fold_codes(codes: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> Folded:
         values, origin, first = _expand(values)
         kept, ends = kept[origin], ends[origin]
         edges = np.append(np.where(first, edges[origin], 0), 1).astype(np.uint8)
-    return Folded(_to_text(values), kept, ends, edges.tobytes())
+    return Folded(text_of(values), kept, ends, edges.tobytes())
 
 
 def _expand(values: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.bool_]]:
@@ -277,7 +277,8 @@ def _expand(values: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.
     return expanded, origin, first
 
 
-def _to_text(values: NDArray[np.uint32]) -> str:
+def text_of(values: NDArray[np.uint32]) -> str:
+    """The text of code points."""
     if values.max(initial=0) < 128:
         return values.astype(np.uint8).tobytes().decode("ascii")
     return values.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")

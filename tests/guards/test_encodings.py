@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.guards.encodings import decoded_views
+from gateway.guards.normalise import BARRIER
 
 
 def read(text: str) -> list[str]:
@@ -28,6 +29,15 @@ def test_encoded_sentences_are_read(text: str) -> None:
         assert text in "".join(read(f"x: {packed}"))
     assert text in "".join(read("".join(f"%{byte:02x}" for byte in text.encode())))
     assert text in "".join(read("".join(f"&#{ord(char)};" for char in text)))
+
+
+def test_only_what_is_near_an_escape_is_read_again() -> None:
+    text = "word " * 300 + "Rabo %4Belrin" + " word" * 300
+    (view,) = decoded_views(text)
+    assert "Rabo Kelrin" in view.text and len(view.text) < len(text) / 2
+    at = view.text.index("K")
+    assert text[view.starts[at] : view.ends[at]] == "%4B"
+    assert view.text.startswith(BARRIER) and view.text.endswith(BARRIER)
 
 
 @pytest.mark.parametrize(
