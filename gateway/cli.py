@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -35,6 +35,7 @@ Model = Annotated[str | None, typer.Option(help="path of a model folder, or a hu
 DataDir = Annotated[Path | None, typer.Option(help="adapters, caches and the embedded Redis live here [data]")]
 RedisUrl = Annotated[str | None, typer.Option(help="Redis >= 6.2; default: an embedded server")]
 Threads = Annotated[int | None, typer.Option(help="torch threads of the erasure worker [2]")]
+Decision = Literal["approve", "reject", "hold", "release"]
 LOCAL = "http://127.0.0.1:8000"
 
 
@@ -220,6 +221,19 @@ def retry(request_id: RequestId, url: Url = LOCAL, api_key: Key = None, as_json:
     """Try a failed erasure once more (the guard was on all the time)."""
     with GatewayClient(url, api_key) as client:
         _show(client.act(request_id, "retry"), as_json)
+
+
+@app.command()
+def review(
+    request_id: RequestId,
+    decision: Annotated[Decision, typer.Argument(help="approve, reject, hold or release")],
+    url: Url = LOCAL,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide about a forget request: approve or reject what awaits review, put on hold, release."""
+    with GatewayClient(url, api_key) as client:
+        _show(client.act(request_id, decision), as_json)
 
 
 @demo_app.command()

@@ -10,7 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 # How far along a request is when it enters a state: the bar moves inside 'erasing' with the worker's own progress.
-STATE_SHARE = {"received": 0.0, "guarded": 0.05, "erasing": 0.1, "verifying": 0.85, "withdrawing": 0.1}
+STATE_SHARE = {
+    "awaiting_review": 0.0,
+    "received": 0.0,
+    "guarded": 0.05,
+    "on_hold": 0.05,
+    "erasing": 0.1,
+    "verifying": 0.85,
+    "withdrawing": 0.1,
+}
 
 
 class GatewayError(Exception):

@@ -93,6 +93,7 @@ def create(
     audience: Annotated[list[str] | None, typer.Option(help="as whom its holder chats; may be repeated")] = None,
     rate: Annotated[str | None, typer.Option(help="like 600/minute")] = None,
     concurrency: Annotated[int | None, typer.Option(help="requests under way at a time")] = None,
+    trusted: Annotated[bool, typer.Option("--trusted", help="its forget requests need no review")] = False,
     days: Annotated[int | None, typer.Option(min=1, help="until it expires")] = None,
     data_dir: DataDir = None,
     redis_url: RedisUrl = None,
@@ -109,6 +110,7 @@ def create(
             audiences=audience or [],
             rate=rate,
             concurrency=concurrency,
+            trusted=trusted,
             expires_at=datetime.now(UTC) + timedelta(days=days) if days else None,
         )
     except ValidationError as error:

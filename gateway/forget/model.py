@@ -26,34 +26,43 @@ from gateway.guards.normalise import fold
 class State(StrEnum):
     """Where a request stands; the meanings are promises."""
 
+    AWAITING_REVIEW = "awaiting_review"  # durable, enforced nowhere before a reviewer has approved it
+    REJECTED = "rejected"  # by a reviewer; it was never enforced
     RECEIVED = "received"  # durable, not yet enforced everywhere
     GUARDED = "guarded"  # every live replica enforces the guard: suppression, and called so
     ERASING = "erasing"
     VERIFYING = "verifying"
     ERASED = "erased"  # a verified adapter is live on every live replica
     FAILED = "failed"  # the erasure failed; the guard stays on
+    ON_HOLD = "on_hold"  # no work goes on; a guard that was on stays on
     WITHDRAWING = "withdrawing"
     WITHDRAWN = "withdrawn"  # guard and share of the adapter are gone
 
 
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
-        State.RECEIVED: frozenset({State.GUARDED, State.WITHDRAWING}),
-        State.GUARDED: frozenset({State.ERASING, State.WITHDRAWING}),
-        State.ERASING: frozenset({State.VERIFYING, State.FAILED, State.WITHDRAWING}),
+        State.AWAITING_REVIEW: frozenset({State.RECEIVED, State.REJECTED, State.ON_HOLD, State.WITHDRAWING}),
+        State.REJECTED: frozenset(),
+        State.RECEIVED: frozenset({State.GUARDED, State.ON_HOLD, State.WITHDRAWING}),
+        State.GUARDED: frozenset({State.ERASING, State.ON_HOLD, State.WITHDRAWING}),
+        State.ERASING: frozenset({State.VERIFYING, State.FAILED, State.ON_HOLD, State.WITHDRAWING}),
         # back to erasing: the worker died while it verified, another attempt takes over
-        State.VERIFYING: frozenset({State.ERASED, State.ERASING, State.FAILED, State.WITHDRAWING}),
+        State.VERIFYING: frozenset({State.ERASED, State.ERASING, State.FAILED, State.ON_HOLD, State.WITHDRAWING}),
         # back to guarded: a re-check of the weights failed
         State.ERASED: frozenset({State.GUARDED, State.WITHDRAWING}),
-        State.FAILED: frozenset({State.GUARDED, State.WITHDRAWING}),
+        State.FAILED: frozenset({State.GUARDED, State.ON_HOLD, State.WITHDRAWING}),
+        # to where it was held, or to the last rest before
+        State.ON_HOLD: frozenset(
+            {State.AWAITING_REVIEW, State.RECEIVED, State.GUARDED, State.FAILED, State.WITHDRAWING}
+        ),
         State.WITHDRAWING: frozenset({State.WITHDRAWN}),
         State.WITHDRAWN: frozenset(),
     }
 )
-ENFORCED = frozenset(State) - {State.WITHDRAWING, State.WITHDRAWN}
 
 Kind = Literal["person", "work", "secret", "topic", "skill"]
 InContext = Literal["block", "allow"]
+Decision = Literal["approve", "reject", "hold", "release"]
 Erase = Literal["auto", "guard_only"]
 
 RESPONSE = """What a guarded prompt gets. Under all but `refuse` the model is asked about a name that nobody has, and

@@ -103,7 +103,8 @@ def _protection(
     """The adapter counts, edited or trained, as soon as every live replica runs it; only the state tells of a proof."""
     level: Literal["none", "guard", "adapter"] = "guard"
     in_weights = published is not None and replicas and all(digest == published.digest for _, digest in replicas)
-    if state in (State.RECEIVED, State.WITHDRAWING, State.WITHDRAWN):
+    unguarded = state in (State.AWAITING_REVIEW, State.REJECTED, State.RECEIVED, State.WITHDRAWING, State.WITHDRAWN)
+    if unguarded or (state is State.ON_HOLD and "effective" not in record):
         level = "none"
     elif state is State.ERASED or in_weights:
         level = "adapter"

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.errors import ForgetError, StoreUnavailable
 from gateway.forget.forecast import DryRun
-from gateway.forget.model import ForgetRequest, ForgetRequestIn, ForgetRequestPage, Kind, PolicyState, State
+from gateway.forget.model import Decision, ForgetRequest, ForgetRequestIn, ForgetRequestPage, Kind, PolicyState, State
 from gateway.forget.problems import (
     MEDIA_TYPE,
     Problem,
@@ -36,7 +36,7 @@ KEEP_ALIVE_EVERY = 10  # reads of a second without an event
 
 Enqueue = Callable[[str, str], Awaitable[None]]
 
-_SETTLED = frozenset({State.ERASED, State.FAILED, State.WITHDRAWN})
+_SETTLED = frozenset({State.REJECTED, State.ERASED, State.FAILED, State.WITHDRAWN})
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 _EVENT_ID = re.compile(r"\d{1,19}-\d{1,19}")
 
@@ -125,9 +125,13 @@ def router(
         idempotency_key: Annotated[str | None, Header(max_length=255, min_length=1)] = None,
         prefer: Annotated[str | None, Header(description="`wait=N`: answer when all replicas enforce it")] = None,
     ) -> ForgetRequest:
-        """Forget: durable, and normally enforced, when this answers."""
+        """Forget: durable, and normally enforced, when this answers.
+
+        From a key that is not trusted it awaits review first.
+        ."""
         principal = getattr(request.state, "principal", ANONYMOUS)
-        id_ = await store.submit(body, idempotency_key=idempotency_key, principal=principal)
+        trusted = getattr(request.state, "trusted", True)
+        id_ = await store.submit(body, idempotency_key=idempotency_key, principal=principal, trusted=trusted)
         wait = _WAIT.search(prefer or "")
         timeout_s = min(float(wait[1]), MAX_WAIT_S) if wait else first_wait_s
         await store.wait_until_guarded(id_, timeout_s)
@@ -174,6 +178,31 @@ def router(
         await store.retry(id_, revision=_revision(if_match))
         await try_to_enqueue("erase", id_)
         return await shown(response, id_)
+
+    async def decide(decision: Decision, id_: str, response: Response, if_match: str | None) -> ForgetRequest:
+        if await store.review(id_, decision, revision=_revision(if_match)) is State.GUARDED:
+            await try_to_enqueue("erase", id_)
+        return await shown(response, id_)
+
+    @routes.post("/forget-requests/{id}/approve", responses={404: problem, 409: problem, 412: problem})
+    async def approve(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
+        """A request that awaits review is to be enforced."""
+        return await decide("approve", id_, response, if_match)
+
+    @routes.post("/forget-requests/{id}/reject", responses={404: problem, 409: problem, 412: problem})
+    async def reject(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
+        """A request that awaits review is not; what is stored of its subject is deleted."""
+        return await decide("reject", id_, response, if_match)
+
+    @routes.post("/forget-requests/{id}/hold", responses={404: problem, 409: problem, 412: problem})
+    async def hold(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
+        """Nothing more happens to a request until it is released. A guard that is on stays on."""
+        return await decide("hold", id_, response, if_match)
+
+    @routes.post("/forget-requests/{id}/release", responses={404: problem, 409: problem, 412: problem})
+    async def release(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
+        """A request on hold goes on from where it was; an erasure that was interrupted starts again."""
+        return await decide("release", id_, response, if_match)
 
     @routes.get(
         "/forget-requests/{id}/events",

@@ -20,7 +20,7 @@ from gateway.forget.errors import (
     RevisionMismatch,
 )
 from gateway.forget.facts_at_rest import FactsAtRest
-from gateway.forget.model import AdapterState, ForgetRequest, ForgetRequestIn, PolicyState, Replicas, State
+from gateway.forget.model import AdapterState, Decision, ForgetRequest, ForgetRequestIn, PolicyState, Replicas, State
 from gateway.forget.resource import GROUNDS, View, moment, parse_view
 from gateway.forget.scripted import Scripted
 from gateway.forget.scripts import ROOT
@@ -76,9 +76,14 @@ class Store(Scripted):
         self._sealer.unseal(str(sealed), PROOF)
 
     async def submit(
-        self, request: ForgetRequestIn, *, idempotency_key: str | None = None, principal: str = ANONYMOUS
+        self,
+        request: ForgetRequestIn,
+        *,
+        idempotency_key: str | None = None,
+        principal: str = ANONYMOUS,
+        trusted: bool = True,
     ) -> str:
-        """Stores a request and puts it into the policy; returns its id once it is durable.
+        """Stores a request; returns its id once it is durable. Only a trusted one becomes part of the policy at once.
 
         Raises:
             IdempotencyConflict: the key was used with another body.
@@ -101,6 +106,7 @@ class Store(Scripted):
             json.dumps(request.audiences),
             json.dumps(request.model_dump(include=set(GROUNDS))),
             fingerprint(same_wish(request)),
+            State.RECEIVED if trusted else State.AWAITING_REVIEW,
         )
         if reply[0] == "conflict":
             raise IdempotencyConflict("this Idempotency-Key was used with another body")
@@ -147,6 +153,14 @@ class Store(Scripted):
             RequestNotFound, RevisionMismatch, IllegalTransition (it did not fail).
         """
         self._accepted(await self._write("retry", id_, revision or ""), id_)
+
+    async def review(self, id_: str, decision: Decision, *, revision: str | None = None) -> State:
+        """Carries out a reviewer's decision; returns the state after it.
+
+        Raises:
+            RequestNotFound, RevisionMismatch, IllegalTransition (its state does not allow the decision).
+        """
+        return State(self._accepted(await self._write("review", id_, revision or "", decision), id_)[1])
 
     async def changes(self, since: Mark) -> Changes:
         """What a replica at `since` has to apply to be up to date.

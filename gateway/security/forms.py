@@ -28,6 +28,9 @@ class NewKey(BaseModel):
     concurrency: int | None = Field(
         default=None, ge=1, le=100_000, description="requests under way at a time, per replica"
     )
+    trusted: bool = Field(
+        default=False, description="its forget requests are enforced without review, as those of `forget:review` are"
+    )
     expires_at: AwareDatetime | None = None
 
 
@@ -40,6 +43,7 @@ class KeyOut(BaseModel):
     audiences: list[str]
     rate: str | None
     concurrency: int | None
+    trusted: bool
     created_at: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -78,6 +82,7 @@ async def make(store: KeyStore, wanted: NewKey, token: str | None = None) -> Mad
         audiences=tuple(wanted.audiences),
         rate=Rate.parse(wanted.rate) if wanted.rate else None,
         concurrency=wanted.concurrency,
+        trusted=wanted.trusted,
         expires=int(wanted.expires_at.timestamp() * 1000) if wanted.expires_at else None,
     )
     return MadeKey(id=id_, key=token) if await store.add(key) else None
@@ -96,6 +101,7 @@ def shown(listed: ListedKey) -> KeyOut:
         audiences=list(key.audiences),
         rate=str(key.rate) if key.rate else None,
         concurrency=key.concurrency,
+        trusted=key.trusted,
         created_at=created,
         expires_at=expires,
         revoked_at=revoked,

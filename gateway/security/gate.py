@@ -21,7 +21,7 @@ SharedThrottle = Callable[[str, Rate], Awaitable[float]]
 
 
 class Gate:
-    """ASGI middleware; `request.state.principal` is the id of the key that was let through.
+    """ASGI middleware; `request.state` has `principal`, the id of the key that was let through, and `trusted`.
 
     Args:
         ring: the keys as this replica knows them.
@@ -90,7 +90,8 @@ class Gate:
 
     async def _pass(self, key: ApiKey, scope: Scope, receive: Receive, send: Send) -> None:
         self._used[key.id] = time.time()
-        scope.setdefault("state", {})["principal"] = key.id
+        trusted = key.trusted or KeyScope.REVIEW in key.scopes
+        scope.setdefault("state", {}).update(principal=key.id, trusted=trusted)
         self._under_way[key.id] += 1
         token = audiences.set(frozenset(key.audiences))
         try:

@@ -44,6 +44,7 @@ class ApiKey:
     audiences: tuple[str, ...] = ()
     rate: Rate | None = None
     concurrency: int | None = None
+    trusted: bool = False  # its forget requests need no review
     created: int = 0
     expires: int | None = None
     revoked: int | None = None
@@ -61,6 +62,7 @@ class ApiKey:
             audiences=tuple(json.loads(fields["audiences"])),
             rate=Rate.parse(fields["rate"]) if fields["rate"] else None,
             concurrency=int(fields["concurrency"]) if fields["concurrency"] else None,
+            trusted=bool(fields.get("trusted")),
             created=int(fields["created"]),
             expires=int(fields["expires"]) if fields["expires"] else None,
             revoked=int(fields["revoked"]) if "revoked" in fields else None,
@@ -75,6 +77,7 @@ class ApiKey:
             "audiences": json.dumps(self.audiences),
             "rate": str(self.rate or ""),
             "concurrency": str(self.concurrency or ""),
+            "trusted": "1" if self.trusted else "",
             "expires": str(self.expires or ""),
         }
 

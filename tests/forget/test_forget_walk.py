@@ -33,7 +33,7 @@ class Walk:
     async def step(self) -> None:
         action = self.rng.choice(
             (
-                *(self.submit, self.withdraw, self.load, self.begin, self.fail, self.retry),
+                *(self.submit, self.withdraw, self.load, self.begin, self.fail, self.retry, self.hold, self.release),
                 *(self.acknowledge, self.acknowledge, self.publish, self.publish),
             )
         )
@@ -97,6 +97,14 @@ class Walk:
         if self.ids:
             await self.desk.store.retry(self.rng.choice(self.ids))
 
+    async def hold(self) -> None:
+        if self.ids:
+            await self.desk.store.review(self.rng.choice(self.ids), "hold")
+
+    async def release(self) -> None:
+        if self.ids:
+            await self.desk.store.review(self.rng.choice(self.ids), "release")
+
     async def check(self) -> None:
         """What must hold at every moment."""
         changes = await self.desk.store.changes(NOWHERE)
@@ -115,6 +123,8 @@ class Walk:
     async def settle(self) -> None:
         """Now everybody does their work until there is none."""
         for id_ in self.ids:
+            with contextlib.suppress(IllegalTransition):
+                await self.desk.store.review(id_, "release")
             with contextlib.suppress(IllegalTransition):
                 await self.desk.store.retry(id_)
         for _ in range(1000):

@@ -27,6 +27,7 @@ ROUTES = {
     ("GET", f"{PATH}/{ID}/events"): "forget:read",
     ("POST", f"{PATH}/{ID}/withdraw"): "forget:review",
     ("POST", f"{PATH}/{ID}/retry"): "forget:review",
+    **{("POST", f"{PATH}/{ID}/{act}"): "forget:review" for act in ("approve", "reject", "hold", "release")},
     ("GET", "/v1/policy"): "forget:read",
     ("POST", "/v1/keys"): "forget:admin",
     ("GET", "/v1/keys"): "forget:admin",
@@ -139,6 +140,17 @@ async def test_concurrency(app: FastAPI, http: httpx.AsyncClient, make_key: Make
     go_on.set()
     assert (await first).status_code == 200
     assert (await http.post(CHAT_PATH, headers=headers)).status_code == 200
+
+
+async def test_whose_requests_await_review(http: httpx.AsyncClient, make_key: MakeKey) -> None:
+    untrusted, trusted = await make_key("forget:submit"), await make_key("forget:submit", trusted=True)
+    reviewer = await make_key("forget:submit", "forget:review")
+    states = [(await http.post(PATH, json=BODY, headers=bearer(key))).json() for key in (untrusted, trusted, reviewer)]
+    assert [request["state"] for request in states] == ["awaiting_review", "received", "received"]
+    approve = f"{PATH}/{states[0]['id']}/approve"
+    assert (await http.post(approve, headers=bearer(untrusted))).status_code == 403, "nobody reviews his own"
+    approved = await http.post(approve, headers=bearer(reviewer))
+    assert (approved.status_code, approved.json()["state"]) == (200, "received")
 
 
 async def test_idempotency_keys_belong_to_a_principal(http: httpx.AsyncClient, make_key: MakeKey) -> None:

@@ -3,6 +3,8 @@
 -- The last of ARGV says who acts; the scripts do not see it.
 
 local root = KEYS[1]
+local UNENFORCED = {awaiting_review = true, rejected = true, withdrawing = true, withdrawn = true}
+local OVER = {rejected = true, withdrawing = true, withdrawn = true}
 local LOG_LENGTH = 10000
 local EVENTS_LENGTH = 2000
 local actor = table.remove(ARGV)
@@ -139,9 +141,9 @@ end
 
 -- Sets of ids that follow from the record alone.
 local function index(id, target)
-  if target == 'withdrawing' or target == 'withdrawn' then
+  if UNENFORCED[target] then
     redis.call('SREM', key('enforced'), id)
-  else
+  elseif target ~= 'on_hold' then
     redis.call('SADD', key('enforced'), id)
   end
   if target == 'erasing' or (target == 'guarded' and (erases(id) or lacks_knowledge(id))) then

@@ -1,7 +1,7 @@
--- A new request becomes received and part of the policy.
+-- A new request becomes received and part of the policy, or awaits a review.
 -- ARGV: id, hashed idempotency key or "", fingerprint of the body, kind, response, erase as asked, erase as decided
 --       (auto or guard_only), labels, sealed subject (with what the guard reads), in_context and audiences to be shown,
---       grounds, HMAC of what is wished for
+--       grounds, HMAC of what is wished for, first state (received or awaiting_review)
 local id, idempotency, fingerprint = ARGV[1], ARGV[2], ARGV[3]
 
 if idempotency ~= '' then
@@ -25,12 +25,12 @@ redis.call('HSET', record(id), 'kind', ARGV[4], 'response', ARGV[5], 'requested'
   'in_context', ARGV[10], 'audiences', ARGV[11], 'grounds', ARGV[12], 'wish', ARGV[13], 'member', member, 'created', now,
   'attempt', 0)
 local same = redis.call('HGET', key('wishes'), ARGV[13])
-if same and is_enforced(same) then
+if same and not OVER[get(same, 'state')] then
   redis.call('HSET', record(id), 'duplicate', same)
 else
   redis.call('HSET', key('wishes'), ARGV[13], id)
 end
 redis.call('ZADD', key('requests'), 0, member)
-enter(id, 'received', '')
-redis.call('HSET', record(id), 'version', advance_policy(id, 'received'))
+enter(id, ARGV[14], '')
+redis.call('HSET', record(id), 'version', ARGV[14] == 'received' and advance_policy(id, 'received') or (head()))
 return {'ok', id}
