@@ -13,7 +13,7 @@ from gateway.forget.errors import (
     RevisionMismatch,
     StaleAttempt,
 )
-from gateway.forget.model import TRANSITIONS, State
+from gateway.forget.model import TRANSITIONS, Decision, ForgetRequestIn, State
 from gateway.forget.scripts import ROOT
 from gateway.forget.snapshot import NOWHERE, Mark
 from gateway.forget.worker_store import MAX_ATTEMPTS, WorkerStore
@@ -26,6 +26,11 @@ async def put_into(desk: Desk, state: State) -> str:
     """A request in `state`, brought there by legal steps."""
     if state is State.RECEIVED:
         return await desk.submit()
+    if state in (State.AWAITING_REVIEW, State.REJECTED):
+        id_ = await desk.store.submit(ForgetRequestIn(subject={"name": "Ivo Marlin"}), trusted=False)
+        if state is State.REJECTED:
+            await desk.store.review(id_, "reject")
+        return id_
     if state is State.ERASED:
         return await desk.erased()
     id_ = await desk.guarded()
@@ -35,6 +40,8 @@ async def put_into(desk: Desk, state: State) -> str:
             desk.worker.verifying(attempt)
         if state is State.FAILED:
             desk.worker.fail(attempt, "too weak")
+    if state is State.ON_HOLD:
+        await desk.store.review(id_, "hold")
     if state in (State.WITHDRAWING, State.WITHDRAWN):
         await desk.store.withdraw(id_)
         if state is State.WITHDRAWN:
@@ -54,11 +61,24 @@ async def begin(desk: Desk, id_: str) -> None:
     desk.worker.begin(id_)
 
 
+def review(decision: Decision) -> Callable[[Desk, str], Awaitable[None]]:
+    async def decide(desk: Desk, id_: str) -> None:
+        await desk.store.review(id_, decision)
+
+    return decide
+
+
+OVER = (State.REJECTED, State.WITHDRAWN)
+HELD = (State.AWAITING_REVIEW, State.RECEIVED, State.GUARDED, State.ERASING, State.VERIFYING, State.FAILED)
 STEPS: dict[str, tuple[Callable[[Desk, str], Awaitable[None]], dict[State, State]]] = {
     # withdrawing once more changes nothing and is no error: clients send again
-    "withdraw": (withdraw, {state: State.WITHDRAWING for state in State if state is not State.WITHDRAWN}),
+    "withdraw": (withdraw, {state: State.WITHDRAWING for state in State if state not in OVER}),
     "retry": (retry, {State.FAILED: State.GUARDED}),
     "begin": (begin, {State.GUARDED: State.ERASING}),
+    "approve": (review("approve"), {State.AWAITING_REVIEW: State.RECEIVED}),
+    "reject": (review("reject"), {State.AWAITING_REVIEW: State.REJECTED}),
+    "hold": (review("hold"), dict.fromkeys(HELD, State.ON_HOLD)),
+    "release": (review("release"), {State.ON_HOLD: State.GUARDED}),
 }
 
 
@@ -82,7 +102,7 @@ async def test_a_step_from_every_state(desk: Desk, state: State, step: str) -> N
 async def test_history_is_a_path_through_the_state_machine(desk: Desk, state: State) -> None:
     request = await desk.store.get(await put_into(desk, state))
     path = [entry.state for entry in request.state_history]
-    assert path[0] is State.RECEIVED and path[-1] is request.state is state
+    assert path[0] in (State.RECEIVED, State.AWAITING_REVIEW) and path[-1] is request.state is state
     assert all(after in TRANSITIONS[before] for before, after in itertools.pairwise(path))
     assert [entry.at for entry in request.state_history] == sorted(entry.at for entry in request.state_history)
 
@@ -91,7 +111,7 @@ async def test_history_is_a_path_through_the_state_machine(desk: Desk, state: St
 async def test_state_and_active_set_agree(desk: Desk, raw: redis.Redis, state: State) -> None:
     id_ = await put_into(desk, state)
     enforced = [request.id for request in (await desk.store.changes(NOWHERE)).enforced]
-    assert (id_ in enforced) == (state not in (State.WITHDRAWING, State.WITHDRAWN))
+    assert (id_ in enforced) == (state not in (State.AWAITING_REVIEW, State.WITHDRAWING, *OVER))
     assert (await desk.store.counts())[state] == 1
     assert sum((await desk.store.counts()).values()) == 1
 
