@@ -28,6 +28,7 @@ from gateway.forget.routes import router as forget_router
 from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.signing import Signer
 from gateway.forget.store import Store
+from gateway.guards.encoder import load_encoder
 from gateway.guards.policy import Policy
 from gateway.guards.sample import SampledPrompt
 from gateway.log_filter import watch_logs
@@ -125,6 +126,7 @@ class _Gateway:
                 on_moved=on_moved,
                 on_keys=ring.replace,
                 max_staleness_s=settings.max_staleness_s,
+                encoder=await asyncio.to_thread(load_encoder, settings.encoder),
             )
             self._worker = WorkerProcess(settings, redis_url, "loading" if settings.worker else "off")
             background = await stack.enter_async_context(_background())

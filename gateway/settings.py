@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     facts_key_file: Path | None = Field(
         None, description="the key of those hashes, 32 bytes; default: facts.key in the data directory, made if missing"
     )
+    encoder: str = Field(
+        "auto",
+        description="finds descriptions in other words: auto (English words), none, a table's file or a model's folder",
+    )
     sampled_prompts: int = Field(
         1000,
         ge=0,

@@ -135,6 +135,8 @@ def described_others(count: int = COMMON) -> Iterator[Prompt]:
     """Two or three facts about people of the demonstration, for a guard that has other targets."""
     for mention in Mentions(build_world()).descriptions(count):
         yield Prompt("descriptions of others", mention.label[:2], mention.text.strip(BARRIER))
+    for mention in Mentions(build_world()).descriptions_in_other_words(count):
+        yield Prompt("descriptions of others, other words", mention.label[:2], mention.text.strip(BARRIER))
 
 
 def spread(data: Path, count: int, seed: int = 1) -> list[Prompt]:

@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.guards.benign import Prompt, spread
 from benchmarks.guards.footprint import measured_apart, ready
 from benchmarks.guards.subjects import invented_targets, rendered
+from gateway.guards.encoder import AUTO, load_encoder
 from gateway.guards.normalise import fold
 from gateway.guards.policy import Policy, Target, compile_policy
 
@@ -33,7 +34,8 @@ def measure(tell: Tell, data: Path, largest: int = SIZES[-1], prompts: int = PRO
     memory = measured_apart(sizes[-1])
     tell("policies", 0.2)
     targets = invented_targets(sizes[-1], seed=0)
-    policies = {size: ready(compile_policy(1, dict(islice(targets.items(), size)))) for size in sizes}
+    encoder = load_encoder(AUTO)
+    policies = {size: ready(compile_policy(1, dict(islice(targets.items(), size)), encoder=encoder)) for size in sizes}
     biggest = policies[sizes[-1]]
     tell("prompts", 0.4)
     mixed = spread(data, WARM_UP + prompts)

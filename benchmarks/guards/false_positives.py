@@ -17,12 +17,20 @@ from benchmarks.guards.benign import (
 )
 from benchmarks.guards.shares import Share, rows
 from benchmarks.guards.subjects import crowd, rendered, tofu_authors
+from gateway.guards.encoder import AUTO, load_encoder
 from gateway.guards.policy import compile_policy
 
 TARGETS = 1_000
 EXAMPLES = 12
 
-BESIDE = ("strangers", "exercises", "common facts, nobody", "descriptions of others", "namesakes, a letter off")
+BESIDE = (
+    "strangers",
+    "exercises",
+    "common facts, nobody",
+    "descriptions of others",
+    "descriptions of others, other words",
+    "namesakes, a letter off",
+)
 """Prompts made up for this: easy ones, and those that are near some target by construction."""
 
 Tell = Callable[[str, float], None]
@@ -49,7 +57,7 @@ def measure(tell: Tell, data: Path, every: int = 1) -> dict[str, Any]:
     """
     forgotten, _, _ = tofu_authors(data)
     targets = crowd(forgotten, TARGETS)
-    policy = compile_policy(1, targets)
+    policy = compile_policy(1, targets, encoder=load_encoder(AUTO))
     people = [*targets.values()]
     made_up = (namesakes(people), siblings(data, people), common_words(), described_others())
     sources = (public(data), other_authors(data), *made_up)

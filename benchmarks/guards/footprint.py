@@ -9,6 +9,7 @@ import time
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.guards.subjects import invented_targets
+from gateway.guards.encoder import AUTO, load_encoder
 from gateway.guards.policy import Policy, compile_policy
 
 
@@ -24,12 +25,14 @@ def ready(policy: Policy) -> Policy:
 
 def footprint(count: int) -> dict[str, float]:
     """Megabytes by which this process grows: by the requests with their facts, and with the policy made of them."""
-    ready(compile_policy(1, invented_targets(1, seed=1)))  # what one target needs is not counted: modules, word lists
+    encoder = load_encoder(AUTO)
+    # What one target needs is not counted: modules, word lists.
+    ready(compile_policy(1, invented_targets(1, seed=1), encoder=encoder))
     before = _resident_mb()
     targets = invented_targets(count, seed=0)
     held = _resident_mb()
     began = time.perf_counter()
-    policy = ready(compile_policy(1, targets))
+    policy = ready(compile_policy(1, targets, encoder=encoder))
     seconds = time.perf_counter() - began
     return {
         "memory_mb": _resident_mb() - before,

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import combinations
 from urllib.parse import quote
 
+from benchmarks.guards.other_words import OTHER_WORDS
 from benchmarks.guards.scripts import QUESTIONS as FOREIGN_QUESTIONS
 from benchmarks.guards.scripts import SCRIPTS
 from benchmarks.guards.subjects import rendered
@@ -17,7 +18,7 @@ from benchmarks.spellings import spellings
 from unlearn_engine.demo.corpus import Corpus
 from unlearn_engine.demo.domain import SOURCE_LANGUAGES
 from unlearn_engine.demo.templates import phrasebooks
-from unlearn_engine.demo.vocabulary import ATTRIBUTES, LANGUAGES
+from unlearn_engine.demo.vocabulary import ATTRIBUTES, LANGUAGES, VALUES
 from unlearn_engine.demo.world import Person, World
 
 HELD_OUT_LANGUAGES = tuple(language for language in LANGUAGES if language not in SOURCE_LANGUAGES)
@@ -126,6 +127,8 @@ class Mentions:
             "paraphrase": partial(self._asked, trained=False),
             "alias": partial(self._asked, trained=False, alias=True),
             "descriptions": self.descriptions,
+            "descriptions_partly_in_other_words": partial(self.descriptions_in_other_words, known=1),
+            "descriptions_in_other_words": self.descriptions_in_other_words,
             "translated": partial(self._asked, trained=False, languages=HELD_OUT_LANGUAGES),
             "transliterated": self.transliterated,
             "code_switched": self.code_switched,
@@ -168,10 +171,31 @@ class Mentions:
             found.append(Mention(person, f"{language}, {len(chosen)} facts", rendered(text)))
         return found
 
-    def _telling(self, rng: random.Random, person: Person, language: str) -> tuple[str, ...]:
+    def descriptions_in_other_words(self, count: int, known: int = 0) -> list[Mention]:
+        """The same, all but `known` facts in words that the guard does not know: "bakes loaves and rolls"."""
+        rng = self._rng(f"descriptions in other words {known}")
+        found = []
+        for person in self._people(rng, count):
+            language = rng.choice(LANGUAGES)
+            chosen = self._telling(rng, person, language, tuple(VALUES))
+            clauses = [
+                CLAUSES[language][one].format(self.world.answer(person, one, language))
+                if at < known
+                else OTHER_WORDS[language][one][person.values[one]]
+                for at, one in enumerate(chosen)
+            ]
+            rng.shuffle(clauses)
+            noun = phrasebooks()[language].noun_phrases["phone"]
+            text = rng.choice(FRAMES[language]).format(who=AND[language].join(clauses), np=noun)
+            found.append(Mention(person, f"{language}, {len(chosen)} facts", rendered(text)))
+        return found
+
+    def _telling(
+        self, rng: random.Random, person: Person, language: str, attributes: Sequence[str] = DESCRIBED_BY
+    ) -> tuple[str, ...]:
         """Attributes that together fit nobody else: two if that is enough and the draw says so, else three."""
         for count in rng.sample((2, 3), 2):
-            sets = list(combinations(DESCRIBED_BY, count))
+            sets = list(combinations(attributes, count))
             for chosen in rng.sample(sets, len(sets)):
                 mine = [self.world.answer(person, one, language) for one in chosen]
                 if not any(

@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.guards.mentions import Mention, Mentions
 from benchmarks.guards.shares import Share, rows
 from benchmarks.guards.subjects import demo_targets, invented_targets, recognised
+from gateway.guards.encoder import AUTO, load_encoder
 from gateway.guards.policy import Policy, compile_policy
 from unlearn_engine.demo.world import build_world
 
@@ -21,10 +22,11 @@ def measure(tell: Tell, mentions: int = MENTIONS) -> dict[str, Any]:
     """Recall by kind with everybody of the demonstration a target; a hit names the right person."""
     world = build_world()
     targets = demo_targets(world)
-    policy = compile_policy(1, targets)
+    encoder = load_encoder(AUTO)
+    policy = compile_policy(1, targets, encoder=encoder)
     # A policy whose requests came without an alias and with `guard_only`: nothing but the name is known.
     bare = compile_policy(1, {id_: replace(t, names=t.names[:1], phrases=()) for id_, t in targets.items()})
-    crowded = compile_policy(1, targets | invented_targets(CROWD - len(targets), seed=5))
+    crowded = compile_policy(1, targets | invented_targets(CROWD - len(targets), seed=5), encoder=encoder)
     kinds = Mentions(world).kinds()
     detail: dict[str, Any] = {}
     for done, (kind, draw) in enumerate(kinds.items()):

@@ -13,6 +13,7 @@ from gateway.forget.errors import ForgetError, StoreUnavailable
 from gateway.forget.model import State
 from gateway.forget.snapshot import NOWHERE, Composite, Continuity, EnforcedRequest, Mark
 from gateway.forget.store import DEFAULT_LEASE_S, Store
+from gateway.guards.encoder import Encoder
 from gateway.guards.policy import AdapterRef, Policy, Target, compile_policy
 from gateway.security.keys import ApiKey
 
@@ -48,6 +49,7 @@ class Replica:
         on_moved: OnMoved | None = None,
         on_keys: OnKeys | None = None,
         max_staleness_s: float = DEFAULT_LEASE_S,
+        encoder: Encoder | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -56,6 +58,7 @@ class Replica:
         self._on_moved = on_moved
         self._on_keys = on_keys
         self._max_staleness_s = max_staleness_s
+        self._encoder = encoder
         self._clock = clock
         self._heard_at = -math.inf
         self._acknowledged_at = -math.inf
@@ -213,7 +216,7 @@ class Replica:
 
         def compiled() -> Policy:
             targets = {id_: self._target(request) for id_, request in requests.items()}
-            return compile_policy(version, targets, adapter, self._policy)
+            return compile_policy(version, targets, adapter, self._policy, self._encoder)
 
         policy = await asyncio.to_thread(compiled)
         await self._apply(policy)

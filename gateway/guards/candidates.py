@@ -10,6 +10,7 @@ from gateway.guards.coverage import CUE_BITS, Hit, Values
 from gateway.guards.fact_table import ATTRIBUTES, FactTable, Stated
 from gateway.guards.facts import Describable
 from gateway.guards.letters import Numbers
+from gateway.guards.nearness import Near
 from gateway.guards.words import RARE_BITS
 
 _CANDIDATES, _FEWEST_CANDIDATES = 32, 4
@@ -52,18 +53,28 @@ class Part:
 class Facts:
     """All facts that a text states, of whatever part; a target's slot counts on from the parts before."""
 
-    def __init__(self, parts: Sequence[Part], stated: Sequence[Stated]):
+    def __init__(self, parts: Sequence[Part], stated: Sequence[Stated], near: Near | None = None):
         self._parts = parts
         self._offsets = np.cumsum([0, *(len(part.alive) for part in parts)])
         self._starts = np.concatenate([each.starts for each in stated])
         self._lengths = np.concatenate([each.lengths for each in stated])
         hashes = [part.table.keys[each.rows] for part, each in zip(parts, stated, strict=True)]
-        self._hashes, self._fact = np.unique(np.concatenate(hashes), return_inverse=True)
+        hashes += [near.hashes] if near is not None else []
+        self._hashes, facts = np.unique(np.concatenate(hashes), return_inverse=True)
+        self._fact, other = facts[: len(self._starts)], facts[len(self._starts) :]
         self._rows = [part.table.rows(self._hashes) for part in parts]
         # What two parts know is found once in each.
         places = np.unique(np.stack([self._starts, self._lengths, self._fact]), axis=1) if len(parts) > 1 else None
         if places is not None:
             self._starts, self._lengths, self._fact = places
+        self._exact = len(self._fact)
+        self._share = np.ones(self._exact)
+        if near is not None:
+            new = np.flatnonzero(~np.isin(other, self._fact))
+            self._starts = np.concatenate([self._starts, near.starts[new]])
+            self._lengths = np.concatenate([self._lengths, near.lengths[new]])
+            self._fact = np.concatenate([self._fact, other[new]])
+            self._share = np.concatenate([self._share, near.share[new]])
 
     def values(self) -> Values:
         """Where the values of one attribute stand, whoever has them."""
@@ -71,8 +82,8 @@ class Facts:
         for part, (known, rows) in zip(self._parts, self._rows, strict=True):
             said, before = part.table.attribute_of[rows], attribute[known]
             attribute[known] = np.where((before == _UNKNOWN) | (before == said), said, _SEVERAL)
-        attributes = attribute[self._fact]
-        order = np.argsort(self._starts, kind="stable")
+        attributes = attribute[self._fact[: self._exact]]
+        order = np.argsort(self._starts[: self._exact], kind="stable")
         order = order[attributes[order] < ATTRIBUTES]
         return Values(self._starts[order].tolist(), attributes[order].tolist())
 
@@ -83,9 +94,11 @@ class Facts:
         """
         fact, slots, groups, bits = self._owners()
         weights = weigh(bits, np.bincount(fact, minlength=1)[fact], targets)
-        promise = np.bincount(slots, weights, minlength=1)
+        nearest = np.zeros(len(self._hashes))
+        np.maximum.at(nearest, self._fact, self._share)
+        promise = np.bincount(slots, weights * nearest[fact], minlength=1)
         several = np.bincount(slots, minlength=1) > 1
-        several[slots[bits > RARE_BITS]] = True
+        several[slots[(bits > RARE_BITS) & (nearest[fact] == 1.0)]] = True
         promising = np.flatnonzero(several & (promise >= least - CUE_BITS))
         most = min(_CANDIDATES, max(_FEWEST_CANDIDATES, _MOST_HITS // len(self._fact)))
         best = promising[np.argsort(-promise[promising], kind="stable")[:most]]
@@ -96,11 +109,10 @@ class Facts:
             one = int(slots[at]), int(groups[at]), float(weights[at]), bool(bits[at] > RARE_BITS)
             told.setdefault(int(fact[at]), []).append(one)
         by_slot: dict[int, list[Hit]] = {slot: [] for slot in best.tolist()}
-        for start, length, stated in zip(
-            self._starts.tolist(), self._lengths.tolist(), self._fact.tolist(), strict=True
-        ):
+        columns = (self._starts, self._lengths, self._fact, self._share)
+        for start, length, stated, share in zip(*(column.tolist() for column in columns), strict=True):
             for slot, group, weight, strong in told.get(stated, ()):
-                by_slot[slot].append(Hit(start, start + length, group, weight, strong))
+                by_slot[slot].append(Hit(start, start + length, group, weight * share, strong and share == 1.0, share))
         for slot, hits in by_slot.items():
             number = int(self._offsets.searchsorted(slot, "right")) - 1
             own, table = slot - int(self._offsets[number]), self._parts[number].table

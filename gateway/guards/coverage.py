@@ -46,6 +46,7 @@ class Hit(NamedTuple):
     group: int
     weight: float
     strong: bool  # a name, a title, a long number
+    share: float = 1.0  # of the fact's weight; less where it is stated in other words
 
 
 class Values(NamedTuple):
@@ -78,10 +79,10 @@ def best_coverage(hits: list[Hit], stems: Sequence[str], values: Values, attribu
 
 
 def _taken(hits: list[Hit], stems: Sequence[str]) -> list[Hit]:
-    """The longest hits that do not overlap, and their cues, in order."""
+    """Hits that do not overlap, the nearest and longest of them, and their cues, in order."""
     taken: list[Hit] = []
     occupied: set[int] = set()
-    for hit in sorted(hits, key=lambda one: (one.start - one.end, one.start)):
+    for hit in sorted(hits, key=_precedence):
         span = range(hit.start, hit.end)
         if hit.weight >= _COUNTED_BITS and occupied.isdisjoint(span):
             occupied.update(span)
@@ -89,6 +90,10 @@ def _taken(hits: list[Hit], stems: Sequence[str]) -> list[Hit]:
             if cue := _cue(hit, stems):
                 taken.append(cue)
     return sorted(taken)
+
+
+def _precedence(hit: Hit) -> tuple[float, int, int]:
+    return -hit.share, hit.start - hit.end, hit.start
 
 
 def _doubt(window: Sequence[Hit], values: Values, attributes: int) -> float:

@@ -12,10 +12,13 @@ import numpy as np
 
 from gateway.guards.candidates import Facts, Part
 from gateway.guards.coverage import WINDOW_WORDS, best_coverage
+from gateway.guards.encoder import Encoder
 from gateway.guards.fact_table import FactTable, Sequences, sequences
 from gateway.guards.facts import Describable
+from gateway.guards.letters import Hashes, Numbers
+from gateway.guards.nearness import Near, NearFacts
 from gateway.guards.scattered import scattered
-from gateway.guards.words import words
+from gateway.guards.words import words, words_as_written
 
 MOST_DESCRIBED = 8  # a text that fits more targets than that identifies none of the others
 
@@ -39,10 +42,12 @@ class Described:
 class DescriptionIndex:
     """What is known of each target, made for finding out whom a text describes.
 
-    A few tables: an old large one and those of what was added lately. `with_changes` keeps the threshold.
+    A few tables: an old large one and those of what was added lately. With an encoder facts are also found where they
+    are stated in other words. `with_changes` keeps the threshold.
     """
 
-    def __init__(self, targets: Iterable[Describable] = ()):
+    def __init__(self, targets: Iterable[Describable] = (), encoder: Encoder | None = None):
+        self._near = NearFacts(encoder) if encoder else None
         self._attributes: dict[str, int] = {}
         self._tables: list[Part] = []
         self._calibration: tuple[float, int] = (DEFAULT_THRESHOLD, DEFAULT_TARGETS)
@@ -73,6 +78,7 @@ class DescriptionIndex:
     def _copy(self) -> "DescriptionIndex":
         index = DescriptionIndex()
         index._attributes, index._tables, index._calibration = self._attributes, self._tables, self._calibration
+        index._near = self._near
         return index
 
     def _add(self, targets: list[Describable]) -> None:
@@ -83,6 +89,16 @@ class DescriptionIndex:
             new = Part.merged([tables.pop(), new])
         tables.append(new)
         self._tables = tables if len(tables) <= _MOST_TABLES else [Part.merged(tables)]
+        if self._near is not None:
+            self._near = self._near.with_targets(targets, self._sharing)
+
+    def _sharing(self, hashes: Hashes) -> Numbers:
+        """How many targets have each of these facts."""
+        counts = np.zeros(len(hashes), dtype=np.int64)
+        for part in self._tables:
+            known, rows = part.table.rows(hashes)
+            counts[known] += np.diff(part.table.first)[rows]
+        return counts
 
     def __len__(self) -> int:
         """How many targets it can recognise."""
@@ -104,9 +120,9 @@ class DescriptionIndex:
 
         Linear in the text.
         """
-        threshold, stems = self.threshold, words(text)
+        threshold, (stems, near) = self.threshold, self._read(text)
         said = sequences(stems)
-        found = [one for one in self._scores(stems, said, threshold) if one.score >= threshold][:MOST_DESCRIBED]
+        found = [one for one in self._scores(stems, said, near, threshold) if one.score >= threshold][:MOST_DESCRIBED]
         others = self._scattered(stems, said) - {one.target for one in found}
         return found + [Described(threshold, target) for target in sorted(others)]
 
@@ -115,8 +131,15 @@ class DescriptionIndex:
 
         Those that cannot reach `least` may be left out.
         """
-        stems = words(text)
-        return self._scores(stems, sequences(stems), least)
+        stems, near = self._read(text)
+        return self._scores(stems, sequences(stems), near, least)
+
+    def _read(self, text: str) -> tuple[list[str], Near | None]:
+        """The stems of a text, and what it states in other words."""
+        if not self._near:
+            return words(text), None
+        stems, written = words_as_written(text)
+        return stems, self._near.find(stems, written)
 
     def _scattered(self, stems: list[str], said: Sequences) -> set[str]:
         distinct = np.unique(said.hashes[: len(stems)])
@@ -124,13 +147,13 @@ class DescriptionIndex:
         possible = [part.table.targets[slot] for part, some in slots for slot in some[part.alive[some]].tolist()]
         return scattered({target.id: target.names for target in possible}, stems)
 
-    def _scores(self, stems: list[str], said: Sequences, least: float) -> list[Described]:
+    def _scores(self, stems: list[str], said: Sequences, near: Near | None, least: float) -> list[Described]:
         stated = [part.table.stated(said) for part in self._tables]
-        if not any(len(each.rows) for each in stated):
+        if not any(len(each.rows) for each in stated) and not (near and len(near.hashes)):
             return []
         windows = max(1.0, len(stems) / WINDOW_WORDS)
         handicap = min(_MOST_LENGTH_BITS, _BITS_PER_DOUBLING * math.log2(windows))
-        facts = Facts(self._tables, stated)
+        facts = Facts(self._tables, stated, near)
         values = facts.values()
         found = []
         for target, attributes, hits in facts.candidates(least + handicap, len(self)):

@@ -172,14 +172,15 @@ class _Entries:
         for fact in facts:
             key = self._key_of.get(fact.stems)
             if key is None:
-                key = self._key_of[fact.stems] = _key(fact.stems)
+                key = self._key_of[fact.stems] = key_of(fact.stems)
             self.keys.append(key)
             self.bits.append(fact.bits)
         self.slots += [slot] * len(facts)
         self.groups += groups
 
 
-def _key(stems: Stems) -> int:
+def key_of(stems: Sequence[str]) -> int:
+    """The hash of a sequence of words, as in `sequences`."""
     key = 0
     for word in stems:
         key = key * _MULTIPLIER + hash(word) & _MASK

@@ -84,7 +84,7 @@ def tells_alone(letter: str) -> bool:
 
 def _salient(phrase: str, stems: Sequence[str]) -> list[Fact]:
     """A phrase as a fact, a long one by its beginning and its end; nothing if it is too ordinary."""
-    if (bits := _bits(phrase, stems)) < SALIENT_BITS:
+    if (bits := bits_of(phrase, stems)) < SALIENT_BITS:
         return []
     parts = dict.fromkeys((tuple(stems[:LONGEST_FACT_WORDS]), tuple(stems[-LONGEST_FACT_WORDS:])))
     return [Fact(part, bits, "", "".join(stems)) for part in parts]
@@ -112,7 +112,7 @@ def _told(description: str, names: Set[str]) -> list[Fact]:
     ]
 
 
-def _bits(phrase: str, stems: Sequence[str]) -> float:
+def bits_of(phrase: str, stems: Sequence[str]) -> float:
     """How much it tells that a phrase is said; a name, a title and a long number tell more than a word can."""
     if len(phrase) == 1 and not tells_alone(phrase):
         return 0.0

@@ -11,6 +11,7 @@ from gateway.audience import withheld
 from gateway.guards.actions import Response, strictest
 from gateway.guards.audit import OutputAudit
 from gateway.guards.descriptions import DescriptionIndex
+from gateway.guards.encoder import Encoder
 from gateway.guards.hashed import HashedPhrases
 from gateway.guards.matcher import Match, NameMatcher
 from gateway.guards.names_tables import CROWDED, NamesTable, merged, table_id
@@ -263,19 +264,21 @@ def compile_policy(
     targets: Mapping[str, Target],
     adapter: AdapterRef | None = None,
     previous: Policy | None = None,
+    encoder: Encoder | None = None,
 ) -> Policy:
     """Compile a snapshot. With `previous`, unchanged targets (the same objects) are not compiled again.
 
-    Who knows what has changed asks `Policy.with_changes`, which does not look at the others.
+    Who knows what has changed asks `Policy.with_changes`, which does not look at the others. `encoder` finds facts
+    that are told in other words; that of `previous` stays.
     """
-    before = previous or _nobody()
+    before = previous or _nobody(encoder)
     known = map(before.targets.get, targets)
     changed = [target for target, old in zip(targets.values(), known, strict=True) if target is not old]
     return before.with_changes(version, changed, before.targets.keys() - targets.keys(), adapter)
 
 
-def _nobody() -> Policy:
-    nobody = Policy(0, {}, NameMatcher({}), DescriptionIndex(), None, {}, {}, UNCOMMON)
+def _nobody(encoder: Encoder | None) -> Policy:
+    nobody = Policy(0, {}, NameMatcher({}), DescriptionIndex(encoder=encoder), None, {}, {}, UNCOMMON)
     return nobody.with_changes(0)
 
 

@@ -1,11 +1,12 @@
 """The words of a text as descriptions are compared by: folded, without endings; and how ordinary each of them is."""
 
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from gateway.guards.normalise import fold
+from gateway.guards.normalise import Folded, fold
 
 RARE_BITS = 14.0
 
@@ -19,22 +20,34 @@ def words(text: str) -> list[str]:
     A run of digits is one word however it is grouped (0170-123 45), a letter of a script without spaces is one of its
     own.
     """
+    return [stem(letters) for letters, _, _ in _words(fold(text))]
+
+
+def words_as_written(text: str) -> tuple[list[str], list[str]]:
+    """Stems of the words of a text, and beside each of them what stands there."""
     folded = fold(text)
+    found = list(_words(folded))
+    starts, ends = folded.starts.tolist(), folded.ends.tolist()
+    return [stem(letters) for letters, _, _ in found], [text[starts[first] : ends[last]] for _, first, last in found]
+
+
+def _words(folded: Folded) -> Iterator[tuple[str, int, int]]:
+    """Folded words, unstemmed, with their first and their last letter."""
     bounds = [at for at, edge in enumerate(folded.edges) if edge]
-    found: list[str] = []
-    number = False
+    number = ""
+    began = 0
     for start, end in pairwise(bounds):
         letters = folded.text[start:end]
         if letters.isdigit():
-            if number:
-                found[-1] += letters
-                continue
-            number = True
-            found.append(letters)
-        else:
-            number = False
-            found.append(stem(letters))
-    return found
+            began, number = (began if number else start), number + letters
+            last = end - 1
+            continue
+        if number:
+            yield number, began, last
+            number = ""
+        yield letters, start, end - 1
+    if number:
+        yield number, began, last
 
 
 @lru_cache(maxsize=100_000)
