@@ -22,6 +22,7 @@ _BETWEEN, _VOWEL = "|", "-"
 _SYMBOLS = "\0" + _VOWEL + "BTDKSLRMNtl" + _BETWEEN
 _CODE = {symbol: code for code, symbol in enumerate(_SYMBOLS)}
 _ASCII = np.frombuffer(_SYMBOLS.encode("ascii"), dtype=np.uint8)
+_STOPS = np.array([symbol in "TDt" for symbol in _SYMBOLS])
 _MOST_SYMBOLS = 15  # of one character: four bits each, and as many for the bar behind a word, are 64
 _LETTER_CLASSES = {
     letter: sort
@@ -118,8 +119,9 @@ class _Table:
         self._known = np.zeros(0x110000, dtype=np.bool_)
 
     def of(self, codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
-        if not self._known[codes].all():
-            for code in np.unique(codes[~self._known[codes]]).tolist():
+        known = self._known[codes]
+        if not known.all():
+            for code in np.unique(codes[~known]).tolist():
                 self._packed[code] = _packed(_classes_of(chr(code)))
                 self._known[code] = True
         return self._packed[codes]
@@ -162,7 +164,7 @@ def of_words(codes: NDArray[np.uint32], ends: Numbers) -> tuple[str, Numbers]:
     at = ragged(np.zeros_like(counts), counts).astype(np.uint64)
     symbols = ((np.repeat(packed, counts) >> (np.uint64(4) * at)) & np.uint64(15)).astype(np.uint8)
     symbols = _once(symbols)
-    before = np.isin(symbols[:-1], [_CODE[symbol] for symbol in "TDt"]) & (symbols[1:] == _CODE["S"])
+    before = _STOPS[symbols[:-1]] & (symbols[1:] == _CODE["S"])
     kept = symbols != _CODE[_VOWEL]
     kept[:-1] &= ~before
     symbols = _once(symbols[kept])

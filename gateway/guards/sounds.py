@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gateway.guards.han import SYLLABLES
 from gateway.guards.letters import Filter, Hashes, Joined, Numbers, Parts, Table, followed, merged_table, ragged
-from gateway.guards.normalise import Kind, codes_of, kinds_of
+from gateway.guards.normalise import BARRIER, Kind, codes_of, kinds_of
 from gateway.guards.romanise import FIRST_FOREIGN, HAN, HANGUL, HIRAGANA, KANA
 from gateway.guards.skeletons import LEAST_CLASSES, MOST_WORDS, of_words, skeletons
 
@@ -23,17 +23,27 @@ _CASED = (0x370, 0x590)  # Greek, Cyrillic, Armenian
 _CJK = (0x3040, 0xA000)
 
 
-def _set(characters: str) -> NDArray[np.uint32]:
-    return np.array(sorted(map(ord, characters)), dtype=np.uint32)
+class _Among:
+    """Which code points are of a few characters of the basic plane."""
+
+    def __init__(self, characters: str):
+        self._table = np.zeros(1 << 16, dtype=np.bool_)
+        self._table[list(map(ord, characters))] = True
+
+    def __call__(self, codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        among: NDArray[np.bool_] = self._table[np.minimum(codes, np.uint32(0xFFFF))]
+        return among
 
 
-_TRANSCRIBING = _set("尔爾斯特克夫福普曼顿頓姆蒂娃诺諾洛莱萊伊奥奧")  # Han that mostly write foreign names
-_SYLLABLES = _set("".join(SYLLABLES))
-_KOREAN_PARTICLES = _set("은는을를와과의")
-_DOTS = _set("·・‧•･＝゠")
-_HYPHENS = _set("-\u2010\u2011")
-_BEFORE_M = _set("оеёыи")
-_SPACES = _set(" \t\n\r\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B))))
+_transcribes = _Among("尔爾斯特克夫福普曼顿頓姆蒂娃诺諾洛莱萊伊奥奧")  # Han that mostly write foreign names
+_writes_names = _Among("".join(SYLLABLES))
+_is_particle = _Among("은는을를와과의")
+_is_dot = _Among("·・‧•･＝゠")
+_is_hyphen = _Among("-\u2010\u2011")
+_before_m = _Among("оеёыи")
+_is_space = _Among(
+    " \t\n\r\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+)
 
 
 def _within(codes: NDArray[np.uint32], block: tuple[int, int]) -> NDArray[np.bool_]:
@@ -64,23 +74,15 @@ class SpokenText:
         bounds = np.flatnonzero(change)
         lettered = letters[bounds[:-1]]
         self._starts, self._ends = bounds[:-1][lettered], bounds[1:][lettered]
-        self._hyphened = (self._starts[1:] - self._ends[:-1] == 1) & np.isin(codes[self._ends[:-1]], _HYPHENS)
+        self._hyphened = (self._starts[1:] - self._ends[:-1] == 1) & _is_hyphen(codes[self._ends[:-1]])
         upper = kinds[self._starts] == Kind.UPPER
         # Names are written with capitals, but in a text that has none at all.
         named = upper | ~_within(codes[self._starts], _CASED) if upper.any() else np.ones(len(upper), dtype=np.bool_)
         named[:-1] |= self._hyphened & named[1:]  # аль-Хамад
         named[1:] |= self._hyphened & named[:-1]
         joined = self._joined(named)
-        first, counts = self._windows(joined)
-        stems = self._stems()
-        trimmed = np.append(0, np.cumsum(stems < self._ends))
-        inflected = trimmed[first + counts] > trimmed[first]
-        self._groups = (
-            _Whole(codes, self._starts, self._ends, first, counts),
-            _Whole(codes, self._starts, stems, first[inflected], counts[inflected]),
-            self._partly(joined),
-        )
-        self.hashes = np.concatenate([group.hashes for group in self._groups])
+        self._groups = list(self._read(joined)) if joined.any() else []
+        self.hashes = np.concatenate([np.zeros(0, dtype=np.uint64), *(group.hashes for group in self._groups)])
 
     def __getitem__(self, index: int) -> Spoken:
         for group in self._groups:
@@ -90,22 +92,37 @@ class SpokenText:
         spans = group[index]
         return Spoken(spans[0][0], spans[-1][1], tuple(self._text[start:end] for start, end in spans))
 
+    def _read(self, joined: NDArray[np.bool_]) -> "Iterator[_Whole | _Parts]":
+        """What may be a name, given which words may be one with the next."""
+        first, counts = self._windows(joined)
+        yield _Whole(self._codes, self._starts, self._ends, first, counts)
+        stems = self._stems()
+        trimmed = np.append(0, np.cumsum(stems < self._ends))
+        inflected = trimmed[first + counts] > trimmed[first]
+        if inflected.any():
+            yield _Whole(self._codes, self._starts, stems, first[inflected], counts[inflected])
+        at = np.flatnonzero(joined)
+        han = _within(self._codes[self._ends[at] - 1], HAN)
+        cut = han | _within(self._codes[self._ends[at + 1] - 1], HANGUL)
+        if cut.any():
+            yield self._partly(at[cut], han[cut])
+
     def _stems(self) -> Numbers:
         """The ends of the words without the one Russian case ending that has a consonant (Синклером)."""
         codes, ends = self._codes, self._ends
         ending = (ends - self._starts > _LEAST_STEM) & (codes[ends - 1] == ord("м"))
-        return np.where(ending & np.isin(codes[ends - 2], _BEFORE_M), ends - 2, ends)
+        return np.where(ending & _before_m(codes[ends - 2]), ends - 2, ends)
 
     def _joined(self, named: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether a word and the next may be words of one name: space is between, or the dot of Chinese names."""
         codes, ends, begins = self._codes, self._ends[:-1], self._starts[1:]
         last, following = codes[ends - 1], codes[begins]
-        dots = np.append(0, np.cumsum(np.isin(codes, _DOTS)))
-        marks = np.append(0, np.cumsum(~np.isin(codes, _SPACES)))
+        dots = np.append(0, np.cumsum(_is_dot(codes)))
+        marks = np.append(0, np.cumsum(~_is_space(codes)))
         dotted = (dots[begins] - dots[ends] == 1) & (marks[begins] - marks[ends] == 1)
         dotted &= (_within(last, HAN) | _within(last, KANA)) & ~_within(following, HIRAGANA)
         spaced = (marks[begins] == marks[ends]) & ~_within(last, HAN) & ~_within(last, HIRAGANA)
-        apart = np.isin(last, _KOREAN_PARTICLES) | ~named[:-1] | ~named[1:]
+        apart = _is_particle(last) | ~named[:-1] | ~named[1:]
         near = (begins > ends) & (begins - ends <= _MOST_BETWEEN)
         joined: NDArray[np.bool_] = (dotted | spaced | self._hyphened) & ~apart & near
         return joined
@@ -119,26 +136,25 @@ class SpokenText:
             runs.append(first[joined[first + count - 1]])
         first = np.concatenate(runs)
         counts = np.repeat(np.arange(2, MOST_WORDS + 1), [len(run) for run in runs])
-        plain = ~np.isin(self._codes[self._ends[first + counts - 1] - 1], _KOREAN_PARTICLES)
+        plain = ~_is_particle(self._codes[self._ends[first + counts - 1] - 1])
         return first[plain], counts[plain]
 
-    def _partly(self, joined: NDArray[np.bool_]) -> "_Parts":
-        """Two words of which only parts may be the name: other words and particles are written on to them."""
+    def _partly(self, at: Numbers, han: NDArray[np.bool_]) -> "_Parts":
+        """Two words of which only parts may be the name: other words and particles are written on to them.
+
+        `at` are the first words of pairs, [pairs]; Korean where not `han`.
+        """
         codes = self._codes
-        at = np.flatnonzero(joined)
-        han = _within(codes[self._ends[at] - 1], HAN)
-        chosen = han | _within(codes[self._ends[at + 1] - 1], HANGUL)
-        at, han = at[chosen], han[chosen]
         start, middle, begin, end = self._starts[at], self._ends[at], self._starts[at + 1], self._ends[at + 1]
         earliest = np.where(han, np.maximum(start, middle - _UNSPACED_NAME), start)
         latest = np.where(han, np.minimum(end, begin + _UNSPACED_NAME), end - 1)
         soonest = np.where(han, begin + 1, np.maximum(begin + 1, end - _PARTICLE))
         heads = _Cuts.of(earliest, np.where(han, middle, earliest + 1) - earliest)
-        begins = np.isin(codes[heads.at], _SYLLABLES) & ~np.isin(codes[heads.at - 1], _TRANSCRIBING)
+        begins = _writes_names(codes[heads.at]) & ~_transcribes(codes[heads.at - 1])
         heads = heads.only(begins | (heads.at == start[heads.pair]))
         tails = _Cuts.of(soonest, np.maximum(latest + 1 - soonest, 0))
         inside = np.minimum(tails.at, len(codes) - 1)
-        finishes = np.isin(codes[tails.at - 1], _SYLLABLES) & ~np.isin(codes[inside], _TRANSCRIBING)
+        finishes = _writes_names(codes[tails.at - 1]) & ~_transcribes(codes[inside])
         tails = tails.only(finishes | (tails.at == end[tails.pair]) | ~han[tails.pair])
         return _Parts(codes, heads, middle, begin, tails)
 
@@ -217,7 +233,8 @@ def spoken(text: str) -> SpokenText | None:
     if text.isascii():
         return None
     codes = codes_of(text)
-    return SpokenText(text, codes) if (codes >= FIRST_FOREIGN).any() else None
+    foreign = (codes >= FIRST_FOREIGN) & (codes != ord(BARRIER))
+    return SpokenText(text, codes) if foreign.any() else None
 
 
 class SpokenNames:
