@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from gateway.client import GatewayClient, GatewayError
+from gateway.command_settings import read_settings
 from gateway.forget.errors import ForgetError
 from gateway.key_commands import app as keys_app
 from gateway.key_commands import rotate_key
@@ -50,19 +50,6 @@ def main() -> None:
         sys.exit(130)
 
 
-def _settings(config: Path | None, **given: Any) -> Any:
-    from gateway.settings import load_settings
-
-    try:
-        return load_settings(config, **given)
-    except ValidationError as error:
-        for problem in error.errors():
-            err.print(f"[red]setting {'.'.join(map(str, problem['loc']))}:[/] {problem['msg']}", highlight=False)
-    except FileNotFoundError as error:
-        err.print(f"[red]error:[/] {error}", highlight=False)
-    raise typer.Exit(2)
-
-
 @app.command()
 def serve(
     vllm_args: Annotated[list[str] | None, typer.Argument(help="after --, any flag of vLLM's own server")] = None,
@@ -88,7 +75,7 @@ def serve(
     print_config: Annotated[bool, typer.Option(help="print the settings in force and stop")] = False,
 ) -> None:
     """Host a model behind the guards, with the forget-request API and an erasure worker."""
-    settings = _settings(
+    settings = read_settings(
         config,
         model=model,
         served_model_name=served_model_name,
@@ -123,7 +110,7 @@ def worker(
     parent: Annotated[int | None, typer.Option(hidden=True, help="the gateway with which this worker ends")] = None,
 ) -> None:
     """Run an erasure worker alone (more of them, or on another machine with the same data directory)."""
-    settings = _settings(config, model=model, data_dir=data_dir, redis_url=redis_url, worker_threads=worker_threads)
+    settings = read_settings(config, model=model, data_dir=data_dir, redis_url=redis_url, worker_threads=worker_threads)
     from gateway.worker import leave_with_parent, work
 
     if parent is not None:

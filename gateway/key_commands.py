@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from gateway.command_settings import read_settings
 from gateway.security.keys import Scope
 
 if TYPE_CHECKING:
@@ -38,9 +39,8 @@ def _on_redis(
     import asyncio
 
     from gateway.forget.embedded import EmbeddedRedis
-    from gateway.settings import load_settings
 
-    settings = load_settings(config, data_dir=data_dir, redis_url=url)
+    settings = read_settings(config, data_dir=data_dir, redis_url=url)
     with contextlib.ExitStack() as stack:
         # A second server on the folder of a running gateway waits; the store is the first one's.
         url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url

@@ -114,4 +114,6 @@ def test_command_line(tmp_path: Path) -> None:
     assert "revoked" in run(command_line, ["keys", "list", *at], env={**os.environ, "COLUMNS": "200"}).stdout
     assert run(command_line, ["keys", "revoke", "000000000000", *at]).exit_code == 1
     assert run(command_line, ["keys", "create", "--name", "x", "--scope", "all", *at]).exit_code == 2
+    nowhere = run(command_line, ["keys", "list", "--config", str(tmp_path / "nowhere.toml")])
+    assert nowhere.exit_code == 2 and "no settings file" in nowhere.output
     assert run(command_line, ["keys", "create", "--name", "x", "--scope", "chat", "--rate", "1", *at]).exit_code == 2
