@@ -30,7 +30,7 @@ from unlearn_engine.demo.world import Person, World, build_world
 NAMES = 1_000
 ROUNDS = 6
 FIRST_TOKENS = 1_000  # pairs of requests at each concurrency
-TTFT_CONCURRENCIES = (1, 8)
+TTFT_CONCURRENCIES = (1, 8, 32)
 ANSWERS = 720  # of neighbours, and of each other skill
 ANSWER_TOKENS = 8  # the first one alone may be half a character, or nothing that is said
 CONTENT = b'"content":"'
@@ -112,6 +112,7 @@ async def _first_token_ms(variant: Variant, question: str) -> float:
         "max_tokens": ANSWER_TOKENS,
         "temperature": 0,
         "ignore_eos": True,
+        "skip_special_tokens": False,  # else an answer of ends alone has no content
         "stream": True,
         **dict(variant.body),
     }

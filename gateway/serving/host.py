@@ -22,7 +22,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 
 from gateway.guards.sample import PromptSample
-from gateway.serving.environment import has_gpu, prepare_environment
+from gateway.serving.environment import freeze_heap, has_gpu, prepare_environment
 from gateway.serving.errors import EngineDied, ServingError
 from gateway.serving.fields import RequestGate
 from gateway.serving.observer import GuardObserver, SilentObserver
@@ -240,6 +240,7 @@ async def _run(
 
     async def announce() -> None:
         await server.ready.wait()
+        freeze_heap()
         await on_ready(serving)
 
     announcing = asyncio.create_task(announce())

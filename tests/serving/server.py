@@ -7,6 +7,7 @@ Prints `READY <url> <engine pid>` once the server listens.
 
 import argparse
 import asyncio
+import gc
 import multiprocessing
 import sys
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
             "tables": (await inner.collective_rpc("unlearn_count_tables"))[0],
             "guard": (await inner.collective_rpc("unlearn_guard_state"))[0],
             "adapters": sorted(await inner.list_loras()),
+            "frozen": gc.get_freeze_count(),
             "unfinished": inner.output_processor.get_num_unfinished_requests(),
             "retiring": len(engine._enforcement._retiring),
         }

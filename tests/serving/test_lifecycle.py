@@ -53,6 +53,10 @@ def rest(gateway: Gateway) -> str:
     return "".join(lines)
 
 
+def test_the_collector_does_not_walk_what_the_start_has_left(mortal: Gateway) -> None:
+    assert mortal.state()["frozen"] > 100_000
+
+
 def test_sigterm_lets_streams_finish_and_leaves_no_process(mortal: Gateway) -> None:
     processes = family(mortal)
     assert len(processes) > 1
