@@ -24,7 +24,7 @@ from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.snapshot import NOWHERE
 from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
-from gateway.log_filter import WITHHELD, SubjectFilter
+from gateway.log_filter import WITHHELD, SubjectFilter, watch_logs
 from gateway.security.sealing_keys import GivenKeys, KeyCommand, KeyFile, SealingKeys, key_source
 from gateway.settings import Settings
 from gateway.worker_process import _worker_environment
@@ -214,9 +214,14 @@ async def test_the_log_does_not_name_a_subject(desk: Desk) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             kept.append(self.format(record))
 
-    logger, handler = logging.Logger("any library"), Kept()
-    handler.addFilter(SubjectFilter(lambda: policy))
+    logger, handler = logging.getLogger("any library of its own"), Kept()
+    logger.propagate = False
     logger.addHandler(handler)
+    before = {there: list(there.filters) for there in logging.root.handlers}
+    watch_logs(lambda: policy)
+    for there, filters in before.items():
+        assert len(there.filters) == len(filters) + 1
+        there.filters[:] = filters
     logger.error("no answer for %s", "Ivo Marlin")
     logger.error("no answer for %r", {"prompt": "who is IVO  MÁRLIN?"})
     try:
@@ -227,5 +232,6 @@ async def test_the_log_does_not_name_a_subject(desk: Desk) -> None:
     assert kept == [WITHHELD] * 4
     logger.error("no answer for %s", "Ada Quist")
     assert kept[-1] == "no answer for Ada Quist"
+    logger.removeHandler(handler)
     empty = SubjectFilter(lambda: None)
     assert empty.filter(logging.LogRecord("any", logging.INFO, "", 0, "hello", (), None))
