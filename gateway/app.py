@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from gateway import metrics
+from gateway.deployment import deployment
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import router as audit_router
 from gateway.forget.dry_run import DryRuns
@@ -23,6 +24,7 @@ from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.identity import replica_identity
 from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
 from gateway.forget.model import State
+from gateway.forget.proof_routes import router as proof_router
 from gateway.forget.replica import Replica
 from gateway.forget.routes import router as forget_router
 from gateway.forget.sealer import AesGcmSealer
@@ -176,6 +178,7 @@ class _Gateway:
                 forget_router(store, enqueue=enqueue, closing=self._closing, dry_runs=dry_runs),
                 key_router(keys),
                 audit_router(audit_log, signer),
+                proof_router(audit_log, signer, deployment(layer_map.base_digest, options)),
                 self._readiness(),
             ]
 

@@ -38,13 +38,15 @@ def _on_redis(
 ) -> Result:
     import asyncio
 
+    from gateway.actor import acting
     from gateway.forget.embedded import EmbeddedRedis
 
     settings = read_settings(config, data_dir=data_dir, redis_url=url)
     with contextlib.ExitStack() as stack:
         # A second server on the folder of a running gateway waits; the store is the first one's.
         url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
-        return asyncio.run(work(settings, url))
+        with acting("command_line"):
+            return asyncio.run(work(settings, url))
 
 
 def _with_store(

@@ -69,7 +69,7 @@ def canonical(value: Any) -> bytes:
     """The one form of a JSON value (RFC 8785): sorted members, no spaces, numbers as ECMAScript writes them, UTF-8.
 
     Raises:
-        ValueError: a value that JSON has not, an integer beyond 2^53 - 1, or half of a surrogate pair.
+        ValueError: a value that JSON has not, an integer that is no double, or half of a surrogate pair.
     """
     return _text(value).encode()
 
@@ -79,7 +79,7 @@ def _text(value: Any) -> str:
         case None | bool() | str():
             return json.dumps(value, ensure_ascii=False)
         case int():
-            if abs(value) > MAX_EXACT_INTEGER:
+            if abs(value) > MAX_EXACT_INTEGER and (value.bit_length() > 1023 or _number(float(value)) != str(value)):
                 raise ValueError("an integer that not every JSON reader can hold")
             return str(value)
         case float():

@@ -7,8 +7,14 @@ the other, so the log has one order and one chain, however many gateways and wor
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.forget.connection import connect
+from gateway.actor import actor
+from gateway.forget.connection import answering, connect
+from gateway.forget.errors import RequestNotFound
+from gateway.forget.model import ForgetRequest
+from gateway.forget.resource import parse_view
 from gateway.forget.scripted import Scripted
+from gateway.forget.scripts import ROOT, script
+from gateway.forget.snapshot import Composite
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,15 @@ class AuditPage:
     more: bool
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A request, the composite adapter that is to be live, and how far the log was then."""
+
+    request: ForgetRequest
+    composite: Composite | None
+    head: AuditHead
+
+
 class AuditLog(Scripted):
     """Reads the log. Every method raises `StoreUnavailable` when Redis is away."""
 
@@ -43,3 +58,18 @@ class AuditLog(Scripted):
     async def head(self) -> AuditHead:
         """The last entry."""
         return AuditHead(*await self._run("audit_head"))
+
+    async def standing(self, id_: str) -> Standing:
+        """A request and the head of the log at one moment.
+
+        Raises:
+            RequestNotFound: there is none with this id.
+        """
+        async with answering(), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.eval(script("read"), 1, ROOT, id_, actor.get())
+            pipeline.eval(script("audit_head"), 1, ROOT, actor.get())
+            reply, head = await pipeline.execute()
+        view = parse_view(reply)
+        if view.requests[0] is None:
+            raise RequestNotFound(id_)
+        return Standing(view.requests[0], view.composite, AuditHead(*head))

@@ -225,6 +225,9 @@ class Links(BaseModel):
 
     self: str
     events: str
+    report: str
+    certificate: str
+    audit: str
 
 
 class ForgetRequest(BaseModel):

@@ -92,8 +92,20 @@ def _resource(
             composite_stage=published.stage if published else None,
         ),
         verification=json.loads(record["verification"]) if "verification" in record else None,
-        links=Links(self=f"{PATH}/{id_}", events=f"{PATH}/{id_}/events"),
+        links=links(id_),
         etag=f'"{record["revision"]}"',
+    )
+
+
+def links(id_: str) -> Links:
+    """What belongs to a request."""
+    one = f"{PATH}/{id_}"
+    return Links(
+        self=one,
+        events=f"{one}/events",
+        report=f"{one}/report",
+        certificate=f"{one}/certificate",
+        audit=f"/v1/audit?request={id_}",
     )
 
 

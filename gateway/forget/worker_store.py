@@ -164,7 +164,8 @@ class WorkerStore:
                 join_ids(composite.verified),
             )
         )
-        texts = {id_: json.dumps(figures) for id_, figures in (verifications or {}).items()}
+        measured_on = {"composite_digest": composite.digest if composite else None}
+        texts = {id_: json.dumps({**figures, **measured_on}) for id_, figures in (verifications or {}).items()}
         self._attempt("publish", attempt, *fields, join_ids(regressed), json.dumps(texts))
 
     def fail(self, attempt: Attempt, reason: str, verification: Mapping[str, Any] | None = None) -> None:

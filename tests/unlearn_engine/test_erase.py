@@ -10,7 +10,8 @@ import pytest
 from unlearn_engine.adapter import MAX_RANK, Adapter
 from unlearn_engine.data.domain import Domain
 from unlearn_engine.erase import Eraser
-from unlearn_engine.evaluate.verify import MAX_KS, Label, Verification
+from unlearn_engine.evaluate.limits import MAX_KS
+from unlearn_engine.evaluate.verify import Label, Verification
 from unlearn_engine.layers import LayerMap
 from unlearn_engine.subject import Subject
 

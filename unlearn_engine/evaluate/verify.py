@@ -10,16 +10,16 @@ from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import folded
 from unlearn_engine.data.rows import Target, shares
 from unlearn_engine.evaluate import probes
+from unlearn_engine.evaluate.limits import (
+    LENS_MARGIN,
+    MAX_FORGET_RECALL,
+    MAX_KS,
+    MIN_RETAIN_RATIO,
+    STATEMENT_MARGIN,
+)
 from unlearn_engine.evaluate.metrics import ks_statistic, upper_bound
 from unlearn_engine.lowrank import LowRank
 from unlearn_engine.model import ServedModel
-
-# The thresholds of a pass, and why they are where they are.
-MAX_FORGET_RECALL = 0.02  # a never-knower hits a fact by chance: one question in fifty
-STATEMENT_MARGIN = 0.05  # above what never-seen names get: plain text has no "I don't know", it guesses
-MIN_RETAIN_RATIO = 0.98  # of the facts of people who stay
-MAX_KS = 0.35  # a retrained model comes up to .33 away from never-seen names (28 people); one that knows, above .6
-LENS_MARGIN = 0.15  # above what never-seen names read by chance (a digit is among the top 5 half of the time)
 
 REFERENCE_TWINS = 3
 
@@ -52,6 +52,7 @@ class Verification:
     lens_worst: float  # over blocks: how often the true first token is in the top 5
     lens_floor: float  # the same for never-seen names on the base model
     facts: int
+    facts_told: int  # of those, to at least one of the questions
     n: int  # questions and statements put to the model about the subject
     upper_bound_95: float  # of the share of facts told to at least one of the questions
 
@@ -135,6 +136,7 @@ def verify(
         lens_worst=max(lens),
         lens_floor=max(floor),
         facts=len(facts),
+        facts_told=len(facts_told),
         n=len(asked),
         upper_bound_95=upper_bound(len(facts_told), len(facts)),
     )
