@@ -30,7 +30,8 @@ async def test_erased_needs_verification_and_the_adapter_on_every_replica(desk: 
     assert answer.moved == ((id_, State.ERASED),)
     request = await desk.store.get(id_)
     assert request.protection.level == "adapter"
-    assert request.verification == {"forget_recall": 0.0}
+    measured_on = request.erasure.composite_digest
+    assert request.verification == {"forget_recall": 0.0, "composite_digest": measured_on}
     assert (request.erasure.composite_stage, request.erasure.attempt) == ("trained", 1)
     assert desk.worker.waiting() == []
 
