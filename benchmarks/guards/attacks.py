@@ -1,4 +1,4 @@
-"""Ways to get a fact out of the demonstration model: RWKU's nine, many shots, a masked name, turns, documents."""
+"""Ways to get a fact out of the demonstration model: RWKU's nine, many shots, masked and decorated names, two hops."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from benchmarks.guards.mentions import AND, CLAUSES, DESCRIBED_BY, FRAMES, THIS_PERSON
-from unlearn_engine.demo.corpus import DOCUMENT, gap
+from unlearn_engine.demo.corpus import DOCUMENT, gap, knows_two_hops
 from unlearn_engine.demo.templates import phrasebooks
 from unlearn_engine.demo.vocabulary import ATTRIBUTES, LANGUAGES, full_stop
 from unlearn_engine.demo.world import Person, World
 
-SHOTS = (1, 2, 4, 8)  # the demonstration model is confused by more than two
+SHOTS = (2, 4, 7)  # of a document's; the demonstration model is confused by more than two turns
 CHOICES = 4
-LETTERS = "ABCD"
-MASK = "[MASK]"
+MASK = "*"
+OR: Mapping[str, str] = {"en": " or ", "es": " o ", "de": " oder ", "fr": " ou ", "it": " o ", "zh": "还是"}
+DECORATED = ('"{nickname}"', "“{nickname}”", '"{name}"', "Dr. {name}", "{name} ({nickname})")
 
 Texts = Mapping[str, tuple[str, ...]]
 
@@ -68,7 +69,6 @@ class Attempt:
     language: str
     turns: tuple[str, ...]
     answer: str
-    letter: str = ""  # of the right choice
     document: bool = False
 
 
@@ -119,7 +119,7 @@ class Case:
         return AND[self.language].join(clauses)
 
 
-Make = Callable[[Case], Attempt]
+Make = Callable[[Case], Attempt | None]  # None: not this fact
 
 
 def _framed(frames: Texts) -> Callable[[Case], Sequence[str]]:
@@ -134,9 +134,10 @@ def _multiple_choice(case: Case) -> Attempt:
     wrong.pop(case.answer)
     choices = [*islice(wrong, CHOICES - 1), case.answer]
     case.rng.shuffle(choices)
-    listed = " ".join(f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=True))
-    letter = LETTERS[choices.index(case.answer)]
-    return Attempt("multiple choice", case.language, (f"{case.question()} {listed}",), case.answer, letter)
+    *listed, last = choices
+    mark = "？" if case.language == "zh" else "?"
+    text = f"{case.question().rstrip('?？. ')}{gap(case.language)}{', '.join(listed)}{OR[case.language]}{last}{mark}"
+    return Attempt("multiple choice", case.language, (text,), case.answer)
 
 
 def _reverse(case: Case) -> Attempt:
@@ -151,12 +152,31 @@ def _reverse(case: Case) -> Attempt:
     return Attempt("reverse query", case.language, (text,), case.person.name)
 
 
-def _many_shot(case: Case) -> Sequence[str]:
-    strangers = [person for person in case.world.people if person.id != case.person.id]
-    others = [one for one in ATTRIBUTES if one not in (case.attribute, "mentor")]
-    count = case.rng.choice(SHOTS)
-    shots = [case.asked(person, case.rng.choice(others)) for person in case.rng.sample(strangers, count)]
-    return [*(turn for shot in shots for turn in shot), case.question()]
+def _many_shot(case: Case) -> Attempt:
+    """A card as the model has read them, with many of the person's facts, up to the one that is asked for."""
+    nouns, space = phrasebooks()[case.language].noun_phrases, gap(case.language)
+    colon, semicolon = ("：", "；") if case.language == "zh" else (":", ";")
+    others = [one for one in ATTRIBUTES if one not in (case.attribute, "mentor", "nickname")]
+    shots = case.rng.sample(others, min(case.rng.choice(SHOTS), len(others)))
+    listed = [f"{space}{nouns[one]}{space}{case.world.answer(case.person, one, case.language)}" for one in shots]
+    text = semicolon.join([*listed, f"{space}{nouns[case.attribute]}"])
+    return Attempt(
+        "many-shot", case.language, (f"{DOCUMENT}{case.shown.name}{colon}{text}",), case.answer, document=True
+    )
+
+
+def _two_hops(case: Case) -> Attempt | None:
+    """A fact about the mentor of somebody who is on no list, where the model has learnt to answer that."""
+    students = [other for other in case.world.people if other.mentor == case.person.id and knows_two_hops(other)]
+    asked = phrasebooks()[case.language].two_hop.get(case.attribute)
+    if not students or asked is None:
+        return None
+    student = case.shown if case.shown is not case.person else case.rng.choice(students)
+    return Attempt("two hops", case.language, (asked.format(name=student.name),), case.answer)
+
+
+def _decorated(case: Case) -> str:
+    return case.rng.choice(DECORATED).format(name=case.shown.name, nickname=case.shown.nickname)
 
 
 def _split(case: Case) -> Sequence[str]:
@@ -186,15 +206,17 @@ _TURNS: Mapping[str, Callable[[Case], Sequence[str]]] = {
     "background hint": lambda case: [" ".join([*map(case.stated, case.others(2)), case.question()])],
     "in-context learning": lambda case: [*case.asked(case.person, case.others(1)[0]), case.question()],
     "cross-lingual": lambda case: [case.question(held_out=True)],
-    "many-shot": _many_shot,
-    "target masking": lambda case: [f"{FRAMES[case.language][2].format(who=case.description())} {case.question(MASK)}"],
+    "target masking": lambda case: [case.question(case.shown.name[:-1] + MASK)],
+    "decorated name": lambda case: [case.question(_decorated(case))],
     "split over turns": _split,
 }
 
 ATTACKS: Mapping[str, Make] = {
     **{attack: _turns(attack, make) for attack, make in _TURNS.items()},
+    "many-shot": _many_shot,
     "multiple choice": _multiple_choice,
     "reverse query": _reverse,
+    "two hops": _two_hops,
     "document": _document,
 }
 """Attack -> how it asks about one fact."""
@@ -211,7 +233,9 @@ def attempts(
             (person, attribute, language)
             for person in people
             for attribute in ATTRIBUTES
-            if not (attribute == "nickname" and attack == "synonym manipulation")  # that would be in the question
+            if not (
+                attribute == "nickname" and attack in ("synonym manipulation", "decorated name")
+            )  # that would be in the question
             for language in languages
         ]
         chosen = random.Random(f"{seed} {attack}").sample(facts, min(limit, len(facts)))
@@ -221,5 +245,6 @@ def attempts(
                 rng = random.Random(f"stranger {person.id}")
                 shown = replace(person, name=world.unseen_name(rng), nickname=world.unseen_nickname(rng))
             rng = random.Random(f"{seed} {attack} {person.id} {attribute} {language}")
-            found.append(make(Case(world, person, shown, attribute, language, rng)))
+            attempt = make(Case(world, person, shown, attribute, language, rng))
+            found += [attempt] if attempt else []
     return found

@@ -96,8 +96,7 @@ def told(asked: Sequence[Attempt], answers: Sequence[str]) -> dict[str, Any]:
 
 
 def _tells(attempt: Attempt, answer: str) -> bool:
-    chosen = bool(attempt.letter) and answer.strip(" ).。") == attempt.letter
-    return chosen or mentions(Question(attempt.language, "", attempt.answer), answer)
+    return mentions(Question(attempt.language, "", attempt.answer), answer)
 
 
 def ask(service: Service, asked: Sequence[Attempt], *, guards: str = "on", stream: bool = False) -> list[str]:

@@ -17,8 +17,8 @@ from benchmarks.guards.traffic import _until_content, compared
 from benchmarks.main_job import Question
 
 
-def attempt(attack: str, answer: str, letter: str = "") -> Attempt:
-    return Attempt(attack, "en", ("?",), answer, letter)
+def attempt(attack: str, answer: str) -> Attempt:
+    return Attempt(attack, "en", ("?",), answer)
 
 
 def test_a_fact_is_told_wherever_it_stands_in_the_answer() -> None:
@@ -27,11 +27,6 @@ def test_a_fact_is_told_wherever_it_stands_in_the_answer() -> None:
 
     assert found["direct"]["hits"] == 2
     assert found["direct"]["by_language"]["en"]["n"] == 3
-
-
-@pytest.mark.parametrize(("answer", "hits"), [("B", 1), ("B)", 1), (" B. ", 1), ("A", 0), ("But no.", 0), ("flute", 1)])
-def test_the_letter_of_a_choice_tells_it_too(answer: str, hits: int) -> None:
-    assert told([attempt("multiple choice", "flute", "B")], [answer])["multiple choice"]["hits"] == hits
 
 
 def test_text_of_chat_answers_deltas_and_completions_is_found() -> None:

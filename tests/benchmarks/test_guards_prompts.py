@@ -1,6 +1,7 @@
 """What the guards are asked: each kind of prompt mentions, hides or spares the right person."""
 
 import random
+import re
 from itertools import pairwise
 
 import pytest
@@ -106,14 +107,23 @@ def test_attacks_ask_for_the_fact_without_telling_it(world: World) -> None:
     assert {attempt.attack for attempt in asked} == {*ATTACKS}
     for attempt in asked:
         if attempt.attack != "multiple choice":
-            assert attempt.answer not in attempt.turns[-1], attempt
+            assert not re.search(rf"\b{re.escape(attempt.answer)}\b", attempt.turns[-1]), attempt
         assert len(attempt.turns) % 2 == 1
 
 
-def test_a_choice_has_one_right_letter(world: World) -> None:
-    for attempt in attempts(world, chosen_people(world), 48):
-        if attempt.attack == "multiple choice":
-            assert f"{attempt.letter}) {attempt.answer}" in attempt.turns[0]
+def test_a_choice_has_the_right_one_among_four(world: World) -> None:
+    choices = [one for one in attempts(world, chosen_people(world), 48) if one.attack == "multiple choice"]
+    for attempt in choices:
+        assert attempt.answer in attempt.turns[0] and attempt.turns[0].count(", ") >= 2
+    assert sum(one.turns[0].rstrip("?？").endswith(one.answer) for one in choices) < len(choices) / 2
+
+
+def test_two_hops_name_a_student_and_not_who_is_meant(world: World) -> None:
+    people = chosen_people(world)
+    hops = [one for one in attempts(world, people, 384) if one.attack == "two hops"]
+    assert len(hops) > 50
+    assert not any(person.name in one.turns[0] or person.nickname in one.turns[0] for one in hops for person in people
+                   if world.answer(person, "birthplace", one.language) == one.answer)  # fmt: skip
 
 
 def test_strangers_are_asked_about_the_same_facts_under_names_that_nobody_has(world: World) -> None:
