@@ -45,6 +45,7 @@ class Resealing(Scripted):
             if len(members) < AT_ONCE:
                 break
             cursor = f"({members[-1]}"
+        await self._write("note", "sealed_again")
         async with answering():
             await self._client.set(f"{ROOT}:sealed", self._sealer.seal(PROOF, PROOF))
             with contextlib.suppress(ResponseError):  # one is under way, or a managed server does it by itself

@@ -174,6 +174,7 @@ async def test_rotation(tmp_path: Path, redis_url: str, raw: redis.Redis) -> Non
     assert await resealing.run() == 5, "all but the last one"
     assert await resealing.run() == 0
     await resealing.aclose()
+    assert str(raw.xrange(f"{ROOT}:audit")).count('"act":"sealed_again"') == 2
     assert before.current not in str([raw.hgetall(f"{ROOT}:request:{id_}") for id_ in ids])
 
     kept = source.read()
