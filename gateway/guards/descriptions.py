@@ -16,7 +16,7 @@ from gateway.guards.encoder import Encoder
 from gateway.guards.fact_table import FactTable, Sequences, sequences
 from gateway.guards.facts import Describable
 from gateway.guards.letters import Hashes, Numbers
-from gateway.guards.nearness import Near, NearFacts
+from gateway.guards.nearness import READ_WORDS, Near, NearFacts
 from gateway.guards.scattered import scattered
 from gateway.guards.words import words, words_as_written
 
@@ -138,7 +138,7 @@ class DescriptionIndex:
         """The stems of a text, and what it states in other words."""
         if not self._near:
             return words(text), None
-        stems, written = words_as_written(text)
+        stems, written = words_as_written(text, READ_WORDS)
         return stems, self._near.find(stems, written)
 
     def _scattered(self, stems: list[str], said: Sequences) -> set[str]:

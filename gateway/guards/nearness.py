@@ -75,12 +75,12 @@ class NearFacts:
         return np.clip((likeness - least) / max(full - least, 1e-3), 0.0, MOST_SHARE)
 
     def find(self, stems: Sequence[str], written: Sequence[str]) -> Near:
-        """Stretches of the last `READ_WORDS` words that come near to a fact; they begin and end with a word that tells.
+        """Stretches of the last words, as `written`, that come near to a fact; they begin and end with one that tells.
 
-        `stems` are those of the words as `written`.
+        `stems` are those of the whole text.
         """
-        before = max(0, len(written) - READ_WORDS)
-        vectors = self._read(stems[before:], written[before:])
+        before = len(stems) - len(written)
+        vectors = self._read(stems[before:], written)
         tells = np.flatnonzero(vectors.any(axis=1))
         if not len(tells):
             return _NONE

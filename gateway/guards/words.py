@@ -23,12 +23,13 @@ def words(text: str) -> list[str]:
     return [stem(letters) for letters, _, _ in _words(fold(text))]
 
 
-def words_as_written(text: str) -> tuple[list[str], list[str]]:
-    """Stems of the words of a text, and beside each of them what stands there."""
+def words_as_written(text: str, last: int | None = None) -> tuple[list[str], list[str]]:
+    """Stems of the words of a text, and what stands there for the `last` of them, or for all."""
     folded = fold(text)
     found = list(_words(folded))
-    starts, ends = folded.starts.tolist(), folded.ends.tolist()
-    return [stem(letters) for letters, _, _ in found], [text[starts[first] : ends[last]] for _, first, last in found]
+    ending = found if last is None else found[-last:]
+    written = [text[folded.starts[first] : folded.ends[end]] for _, first, end in ending]
+    return [stem(letters) for letters, _, _ in found], written
 
 
 def _words(folded: Folded) -> Iterator[tuple[str, int, int]]:

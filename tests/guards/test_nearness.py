@@ -119,7 +119,7 @@ def test_the_facts_that_most_targets_share_are_kept(table: Encoder) -> None:
 def test_a_stretch_has_its_place_also_at_the_end_of_a_long_text(index: DescriptionIndex) -> None:
     assert index._near is not None
     text = "la " * (2 * READ_WORDS) + "attorney"
-    near = index._near.find(*words_as_written(text))
+    near = index._near.find(*words_as_written(text, READ_WORDS))
     assert near.starts.tolist() == [2 * READ_WORDS] and near.lengths.tolist() == [1]
     assert 0 < near.share[0] <= MOST_SHARE
 
