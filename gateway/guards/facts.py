@@ -49,21 +49,26 @@ def facts_of(targets: Sequence[Describable]) -> Iterator[list[Fact]]:
 
     Phrases that several of the targets have are read once.
     """
-    distinct = list(dict.fromkeys(phrase for target in targets for phrase in target.phrases))
-    salient = dict(zip(distinct, map(_salient, distinct, all_words(distinct)), strict=True))
-    names = all_words(name for target in targets for name in target.names)
-    own = iter(names)
+    distinct = list(dict.fromkeys(told for target in targets for told in _told_of(target)))
+    words_of = all_words(phrase for phrase, _ in distinct)
+    salient = {told: _salient(*told, stems) for told, stems in zip(distinct, words_of, strict=True)}
+    names = iter(all_words(name for target in targets for name in target.names))
     for target in targets:
-        parts = {word for _, name in zip(target.names, own, strict=False) for word in name}
+        parts = {word for _, name in zip(target.names, names, strict=False) for word in name}
         found: dict[Stems, Fact] = {}
-        known = len(target.attributes) == len(target.phrases)
-        for phrase, attribute in zip(target.phrases, target.attributes if known else repeat(""), strict=False):
-            for fact in salient[phrase]:
-                if fact.stems not in found and not parts.issuperset(fact.stems):
-                    found[fact.stems] = fact._replace(attribute=attribute) if attribute else fact
-        for fact in _told(target.description, parts) if target.description else ():
+        for told in _told_of(target):
+            for fact in salient[told]:
+                if not parts.issuperset(fact.stems):
+                    found.setdefault(fact.stems, fact)
+        for fact in _described(target.description, parts) if target.description else ():
             found.setdefault(fact.stems, fact)
         yield list(found.values())[:FACTS_PER_TARGET]
+
+
+def _told_of(target: Describable) -> Iterator[tuple[str, str]]:
+    """Each phrase with its attribute."""
+    known = len(target.attributes) == len(target.phrases)
+    return zip(target.phrases, target.attributes if known else repeat(""), strict=False)
 
 
 def all_words(texts: Iterable[str]) -> list[list[str]]:
@@ -82,15 +87,15 @@ def tells_alone(letter: str) -> bool:
     return SYMBOLS[letter].kind is Kind.UNSPACED and surprisal(SYMBOLS[letter].letters) >= LETTER_BITS
 
 
-def _salient(phrase: str, stems: Sequence[str]) -> list[Fact]:
+def _salient(phrase: str, attribute: str, stems: Sequence[str]) -> list[Fact]:
     """A phrase as a fact, a long one by its beginning and its end; nothing if it is too ordinary."""
     if (bits := bits_of(phrase, stems)) < SALIENT_BITS:
         return []
     parts = dict.fromkeys((tuple(stems[:LONGEST_FACT_WORDS]), tuple(stems[-LONGEST_FACT_WORDS:])))
-    return [Fact(part, bits, "", "".join(stems)) for part in parts]
+    return [Fact(part, bits, attribute, "".join(stems)) for part in parts]
 
 
-def _told(description: str, names: Set[str]) -> list[Fact]:
+def _described(description: str, names: Set[str]) -> list[Fact]:
     """What a description tells: its rare words, and pairs of letters in a script without spaces.
 
     The more it tells, the less each word alone; or else long texts would be found in everything.

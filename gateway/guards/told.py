@@ -33,6 +33,7 @@ _ENTITY = re.compile(
     rf"|(?P<span>{_CAPITALISED}(?:\s+(?:(?:of|the|de|del|di|du|des|la|von|van|der|and|y|e)\s+){{0,2}}{_CAPITALISED})*)"
 )
 _NUMBER = re.compile(r"\d[\d\s.,/()-]*\d")
+_LAST_LATIN = "\u024f"
 _FEW = 50  # targets: with fewer, sharing says little
 _SHARED_BITS = 4.0  # a stem keeps its weight until about one target in ten shares it
 _LEAST_NUMBER = 4  # digits; three tell nothing outside of a short answer
@@ -112,7 +113,9 @@ def long_stems(answers: Iterable[str]) -> set[str]:
 
 def _surely_short(answer: str) -> bool:
     """Without reading it; most answers are."""
-    return len(answer) <= SHORT_WORDS or (answer.isascii() and len(answer) <= 40 and answer.count(" ") < 3)
+    if len(answer) <= 2 * SHORT_WORDS:
+        return True
+    return len(answer) <= 40 and answer.count(" ") < 3 and max(answer) <= _LAST_LATIN
 
 
 def _parts(answer: str, found: list[_Word], weight: Weight) -> Iterator[tuple[float, str]]:
