@@ -5,7 +5,7 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from gateway.forget.connection import BLOCK_S
@@ -66,7 +66,7 @@ class Replica:
         self._requests: dict[str, EnforcedRequest] = {}
         self._composite: Composite | None = None
         self._enforced = NOWHERE  # what `apply` has taken
-        self._enforced_requests: dict[str, EnforcedRequest] = {}
+        self._stale: set[str] = set()  # requests that came, changed or went since
         self._live: Composite | None = None
         self._policy: Policy | None = None
         self._caught_up = False
@@ -117,6 +117,7 @@ class Replica:
                 await self._enforce_targets()
                 self._unopened = False
                 wait_s = await self._swap_adapter()
+                await self._compact()
                 retry_s = FIRST_RETRY_S
                 await self._store.wait_for_change(self._wanted, wait_s)
                 continue
@@ -153,12 +154,13 @@ class Replica:
             case Continuity.SAME:
                 return
             case Continuity.DELTA:
-                self._requests |= listed
+                self._take(listed, changes.dropped)
             case Continuity.FULL:
-                self._requests = listed | self._orphaned
+                lost = self._requests.keys() - listed.keys() - self._orphaned.keys()
+                self._take(listed, changes.dropped | lost)
             case Continuity.DIVERGED:
                 self._orphaned = {id_: request for id_, request in self._requests.items() if id_ not in listed}
-                self._requests = listed | self._orphaned
+                self._take(listed, changes.dropped)
                 logger.critical(
                     "ALARM: the store is back with an older state (version %d, enforced was %d): "
                     "%d requests that it does not know stay guarded here",
@@ -166,21 +168,29 @@ class Replica:
                     self._wanted.version,
                     len(self._orphaned),
                 )
-        for id_ in changes.dropped:
-            self._requests.pop(id_, None)
         for id_ in listed.keys() | changes.dropped:
             self._orphaned.pop(id_, None)
         self._composite = changes.composite
         self._wanted = changes.mark
 
+    def _take(self, listed: Mapping[str, EnforcedRequest], dropped: Iterable[str]) -> None:
+        """What the store says of some requests."""
+        for id_, request in listed.items():
+            if self._requests.get(id_) != request:
+                self._stale.add(id_)
+            self._requests[id_] = request
+        for id_ in dropped:
+            if self._requests.pop(id_, None) is not None:
+                self._stale.add(id_)
+
     async def _enforce_targets(self) -> None:
         """The guards first: an adapter takes longer to load, and may fail to."""
-        mark, requests = self._wanted, dict(self._requests)
+        mark = self._wanted
         if mark == self._enforced:
             return
-        if self._policy is None or requests != self._enforced_requests:
-            await self._compile_and_apply(mark, requests, self._live)
-            self._enforced_requests = requests
+        if self._policy is None or self._stale:
+            await self._compile_and_apply(mark, self._stale, self._live)
+            self._stale.clear()
         self._enforced = mark
         await self._acknowledge()
 
@@ -193,7 +203,7 @@ class Replica:
             return min(left, BLOCK_S)
         composite = self._composite
         try:
-            await self._compile_and_apply(self._enforced, self._enforced_requests, composite)
+            await self._compile_and_apply(self._enforced, (), composite)
         except Exception as error:
             self._swap_pause_s = min(2 * self._swap_pause_s, LAST_RETRY_S)
             self._swap_after = self._clock() + self._swap_pause_s
@@ -207,36 +217,23 @@ class Replica:
         await self._acknowledge()
         return BLOCK_S
 
-    async def _compile_and_apply(
-        self, mark: Mark, requests: Mapping[str, EnforcedRequest], composite: Composite | None
-    ) -> None:
+    async def _compile_and_apply(self, mark: Mark, stale: Iterable[str], composite: Composite | None) -> None:
         adapter = AdapterRef(composite.digest, composite.path, composite.rank) if composite else None
+        before = self._policy or compile_policy(0, {}, encoder=self._encoder)
         # After a failover the store counts from further back; the version enforced here never does.
-        version = max(mark.version, self._policy.version if self._policy else 0)
-
-        def compiled() -> Policy:
-            targets = {id_: self._target(request) for id_, request in requests.items()}
-            return compile_policy(version, targets, adapter, self._policy, self._encoder)
-
-        policy = await asyncio.to_thread(compiled)
+        version = max(mark.version, before.version)
+        changed = [_target(self._requests[id_]) for id_ in stale if id_ in self._requests]
+        gone = [id_ for id_ in stale if id_ not in self._requests]
+        policy = await asyncio.to_thread(before.with_changes, version, changed, gone, adapter)
         await self._apply(policy)
         self._policy = policy
 
-    def _target(self, request: EnforcedRequest) -> Target:
-        if self._policy is not None and self._enforced_requests.get(request.id) is request:
-            return self._policy.targets[request.id]
-        return Target(
-            request.id,
-            request.names,
-            request.exclusions,
-            request.response,
-            request.phrases,
-            request.attributes,
-            description=request.description,
-            in_context=request.in_context,
-            audiences=request.audiences,
-            hashes=request.hashes,
-        )
+    async def _compact(self) -> None:
+        """After many additions; apart from them, which nobody should wait for."""
+        if self._policy is not None and self._policy.crowded:
+            policy = await asyncio.to_thread(self._policy.compacted)
+            await self._apply(policy)
+            self._policy = policy
 
     async def _acknowledge(self) -> None:
         moved = True
@@ -259,6 +256,21 @@ class Replica:
                     await self._on_moved(id_, state)
                 except Exception as error:
                     _log_failure(f"nobody could be told that request {id_} is {state}", error)
+
+
+def _target(request: EnforcedRequest) -> Target:
+    return Target(
+        request.id,
+        request.names,
+        request.exclusions,
+        request.response,
+        request.phrases,
+        request.attributes,
+        description=request.description,
+        in_context=request.in_context,
+        audiences=request.audiences,
+        hashes=request.hashes,
+    )
 
 
 def _log_failure(what: str, error: Exception) -> None:

@@ -18,6 +18,7 @@ from gateway.forget.model import ForgetRequestIn, State
 from gateway.forget.replica import Replica
 from gateway.forget.scripts import ROOT
 from gateway.forget.store import Store
+from gateway.guards import names_tables
 from gateway.guards.policy import Policy, Target
 from tests.forget.desk import SEALER, Desk, composite, until
 
@@ -114,6 +115,21 @@ async def test_targets_have_all_that_guards_need(desk: Desk) -> None:
             in_context="allow",
             audiences=frozenset({"public"}),
         )
+
+
+async def test_what_many_additions_leave_is_put_together_and_enforced(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names_tables, "SMALL_TARGETS", 1)
+    engine = Engine()
+    async with running(desk.store, engine) as replica:
+        await until(lambda: replica.ready)
+        for number in range(5):
+            await desk.store.wait_until_guarded(await desk.submit(f"Ada Quist{'abcde'[number]}"), 10)
+        await until(lambda: any(policy.crowded for policy in engine.policies) and not engine.policies[-1].crowded)
+        assert len(engine.targets) == 5
+        await desk.store.wait_until_guarded(await desk.submit("Ivo Marlin"), 10)
+        assert len(engine.policies[-1].examine("Ada Quistc, Ivo Marlin")) == 2
 
 
 async def test_an_empty_store_is_a_policy_too(desk: Desk) -> None:
