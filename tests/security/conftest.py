@@ -1,6 +1,7 @@
 """Keys on a real Redis, the gate in front of the real routes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,7 +10,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
 from gateway.audience import audiences
+from gateway.forget.audit_log import AuditLog
+from gateway.forget.audit_routes import router as audit_router
+from gateway.forget.certificate import Deployment
+from gateway.forget.proof_routes import router as proof_router
 from gateway.forget.routes import router as forget_router
+from gateway.forget.signing import Signer
 from gateway.forget.snapshot import NOWHERE
 from gateway.forget.store import Store
 from gateway.security.forms import NewKey, make
@@ -29,6 +35,13 @@ async def keys(redis_url: str, raw: redis.Redis) -> AsyncIterator[KeyStore]:
     keys = KeyStore.from_url(redis_url)
     yield keys
     await keys.aclose()
+
+
+@pytest.fixture
+async def log(redis_url: str, raw: redis.Redis) -> AsyncIterator[AuditLog]:
+    log = AuditLog.from_url(redis_url)
+    yield log
+    await log.aclose()
 
 
 @pytest.fixture
@@ -55,7 +68,7 @@ def used() -> dict[str, float]:
 
 
 @pytest.fixture
-def app(store: Store, keys: KeyStore, ring: KeyRing, used: dict[str, float]) -> FastAPI:
+def app(store: Store, keys: KeyStore, log: AuditLog, tmp_path: Path, ring: KeyRing, used: dict[str, float]) -> FastAPI:
     app = FastAPI()
 
     async def enqueue(kind: str, request_id: str) -> None:
@@ -63,6 +76,9 @@ def app(store: Store, keys: KeyStore, ring: KeyRing, used: dict[str, float]) -> 
 
     app.include_router(forget_router(store, enqueue=enqueue, first_wait_s=0))
     app.include_router(key_router(keys))
+    signer = Signer.kept_in(tmp_path / "signing-key.pem")
+    app.include_router(audit_router(log, signer))
+    app.include_router(proof_router(log, signer, Deployment("", "", "", "", "", guards_can_be_bypassed=False)))
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> StreamingResponse:

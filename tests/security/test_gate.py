@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 
 import httpx
 import pytest
@@ -28,7 +29,11 @@ ROUTES = {
     ("POST", f"{PATH}/{ID}/withdraw"): "forget:review",
     ("POST", f"{PATH}/{ID}/retry"): "forget:review",
     **{("POST", f"{PATH}/{ID}/{act}"): "forget:review" for act in ("approve", "reject", "hold", "release")},
+    ("GET", f"{PATH}/{ID}/report"): "forget:read",
+    ("GET", f"{PATH}/{ID}/certificate"): "forget:read",
     ("GET", "/v1/policy"): "forget:read",
+    ("GET", "/v1/audit"): "audit:read",
+    ("GET", "/v1/audit/head"): "audit:read",
     ("POST", "/v1/keys"): "forget:admin",
     ("GET", "/v1/keys"): "forget:admin",
     ("POST", "/v1/keys/000000000000/revoke"): "forget:admin",
@@ -47,6 +52,14 @@ async def test_each_scope_opens_its_routes_and_no_other(http: httpx.AsyncClient,
             assert (response.status_code == 403) == (needed != scope), (scope, method, path, response.text)
             if needed != scope:
                 assert needed in response.text, "it says what is missing"
+
+
+async def test_the_audit_log_names_the_key(http: httpx.AsyncClient, make_key: MakeKey) -> None:
+    token = await make_key("forget:submit")
+    id_ = (await http.post(PATH, json=BODY, headers=bearer(token))).json()["id"]
+    auditor = bearer(await make_key("audit:read"))
+    entries = (await http.get("/v1/audit", params={"request": id_}, headers=auditor)).text.splitlines()
+    assert {json.loads(entry)["actor"] for entry in entries} == {token.split("_")[1]}
 
 
 async def test_chat_and_forget_with_both(http: httpx.AsyncClient, make_key: MakeKey) -> None:
