@@ -12,8 +12,10 @@ import httpx
 import pytest
 import redis
 from fastapi import FastAPI
+from typer.testing import CliRunner
 
 from gateway.actor import acting
+from gateway.cli import app as cli
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import EXAMPLE, JWKS_PATH, PATH
 from gateway.forget.audit_routes import router as audit_router
@@ -233,3 +235,26 @@ def test_the_signing_key_is_made_once_and_private(tmp_path: Path) -> None:
     assert first.key_id == again.key_id
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_the_command_checks_files(desk: Desk, log: AuditLog, auditor: httpx.AsyncClient, tmp_path: Path) -> None:
+    await a_life(desk)
+    head, jwks, file, cut = (tmp_path / name for name in ("head.json", "jwks.json", "audit.jsonl", "cut.jsonl"))
+    head.write_bytes((await auditor.get(f"{PATH}/head")).content)
+    jwks.write_bytes((await auditor.get(JWKS_PATH)).content)
+    text = (await auditor.get(PATH)).text
+    file.write_text(text)
+    cut.write_text("".join(text.splitlines(keepends=True)[:-1]))
+    signed = ["--anchor", str(head), "--public-key", str(jwks)]
+    for arguments, status, says in (
+        ([str(file)], 0, "WHOLE: entries 1 to 8"),
+        ([str(file), *signed], 0, "WHOLE"),
+        ([str(cut)], 0, "WHOLE: entries 1 to 7"),
+        ([str(cut), *signed], 1, "BROKEN"),
+        ([str(jwks)], 1, "BROKEN: line 1"),
+        ([str(file), "--anchor", str(jwks)], 1, "MALFORMED"),
+    ):
+        result = CliRunner().invoke(cli, ["verify-audit", *arguments])
+        assert (result.exit_code, says in result.output) == (status, True), result.output
+    verified = CliRunner().invoke(cli, ["verify-certificate", str(head), "--public-key", str(jwks)])
+    assert verified.exit_code == Verdict.VALID and verified.output.startswith("VALID")
