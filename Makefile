@@ -2,8 +2,9 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+FUZZ_S ?= 120
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint types format bench bench-erasure bench-tofu bench-guards demo-model demo-gold
+.PHONY: help setup serve test lint types format bench bench-erasure bench-tofu bench-guards fuzz demo-model demo-gold
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -37,6 +38,10 @@ bench-tofu: setup ## TOFU on models trained from nothing (docs/erasure.md; resum
 
 bench-guards: setup ## cost, recall, false positives, leaks of the guards (docs/guards.md; resumable)
 	$(BIN)/python -m benchmarks.guards --json build/guards.json --markdown
+
+fuzz: setup      ## fuzz the guards with atheris, FUZZ_S seconds each; what fails is left in build/
+	@mkdir -p build; for part in normaliser matcher policy audit; do \
+	  $(BIN)/python -m benchmarks.fuzz.$$part -max_total_time=$(FUZZ_S) -len_control=0 -max_len=400 -artifact_prefix=build/ || exit 1; done
 
 build/gold-20:
 	$(BIN)/python -m unlearn_engine.demo.train --without-people 20 --out build/gold-20

@@ -263,6 +263,10 @@ _HOSTILE: dict[str, Callable[[int], str]] = {
     "lone surrogates": lambda n: "\ud800" * n,
     "long ligatures": lambda n: "\ufdfa" * n,
     "Han": lambda n: "海伦·" * (n // 3),
+    "Han on both sides of a dot": lambda n: "海伦娜利亚伦林·海伦娜利亚伦林 " * (n // 16),
+    "Korean with particles": lambda n: "라보 켈린은 " * (n // 7),
+    "Greek pairs": lambda n: "Μπουντζου " * (n // 10),
+    "hyphens": lambda n: "аль-Хамад-" * (n // 10),
     "Cyrillic": lambda n: "Рабо Келрин " * (n // 12),
 }
 
