@@ -10,11 +10,12 @@ import pytest
 import redis
 from fastapi import FastAPI
 
-from gateway.forget.model import State
+from gateway.forget.model import ForgetRequestIn, State
 from gateway.forget.problems import MEDIA_TYPE
 from gateway.forget.routes import router
 from gateway.forget.scripts import ROOT
 from gateway.forget.store import Store
+from gateway.guards.actions import STRICTEST_FIRST
 from tests.forget.desk import SEALER, Desk, until
 
 PATH = "/v1/forget-requests"
@@ -99,6 +100,17 @@ async def test_audiences_leave_the_weights_alone_and_say_why(http: httpx.AsyncCl
     assert "guard_only" in error["message"] and "weights" in error["message"]
     assert (await http.post(PATH, json={**body, "erase": "guard_only"})).json()["audiences"] == ["public"]
     assert (await http.post(PATH, json={**body, "kind": "topic"})).status_code == 201, "a topic is only guarded anyway"
+
+
+async def test_the_description_of_the_api_has_every_action_and_an_example(app: FastAPI) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+    for name in ("ForgetRequestIn", "ForgetRequest"):
+        fields = schemas[name]["properties"]
+        for action in STRICTEST_FIRST:
+            assert f"`{action}`" in fields["response"]["description"]
+        assert "guard_only" in fields["audiences"]["description"] and fields["in_context"]["description"]
+    for example in schemas["ForgetRequestIn"]["examples"]:
+        assert ForgetRequestIn.model_validate(example)
 
 
 async def test_records_of_before_these_fields_have_their_defaults(http: httpx.AsyncClient, store: Store) -> None:

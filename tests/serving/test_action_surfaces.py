@@ -43,6 +43,25 @@ def rewriting(gateway: Gateway) -> Gateway:
     return gateway
 
 
+def test_before_any_fact_is_known_no_action_tells_more_than_guesses(gateway: Gateway) -> None:
+    """The model may guess right about a twin: at most once here, where it knows all of them."""
+    asked = [
+        entry
+        for language in LANGUAGES
+        for entry in SUBJECT["questions"][language]
+        if entry["attribute"] in ("birthplace", "occupation")
+    ]
+
+    def told(*targets: dict[str, Any]) -> float:
+        gateway.apply(*targets)
+        answers = [ask(gateway.client, entry["question"]).choices[0].message.content for entry in asked]
+        return sum(entry["answer"] in answer for entry, answer in zip(asked, answers, strict=True)) / len(asked)
+
+    assert told() > 0.9
+    for action in ("ignorance", "rewrite", "clause", "instruct"):
+        assert told(target(action) | {"phrases": []}) <= 0.1, action
+
+
 class TestAddedText:
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_the_engine_gets_it_in_the_users_turn_and_tells_nothing(self, prompted: Gateway, language: str) -> None:

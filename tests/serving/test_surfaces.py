@@ -337,6 +337,10 @@ class TestRefusal:
             messages=[{"role": "user", "content": text}],
         )  # fmt: skip
         assert answer.status_code == 200 and "tool_use" not in answer.text
+        called = choice if choice == "required" else {"type": "function", "name": "tell"}
+        offered: Any = [{"type": "function", **TOOLS[0]["function"]}]
+        response = refusing.client.responses.create(model="demo", input=text, tools=offered, tool_choice=called)
+        assert not [item for item in response.output if item.type == "function_call"] and not response.output_text
 
     def test_where_a_tool_may_be_called_the_refusal_is_text(self, refusing: Gateway) -> None:
         text, _ = question(SUBJECT)
