@@ -60,7 +60,7 @@ def verify_audit(
         document = documents.check(path.read_bytes(), trusted)
         if document.verdict not in (documents.Verdict.VALID, documents.Verdict.UNIDENTIFIED) or not document.content:
             _broken(f"{path}: {documents.SAYS[document.verdict]}")
-        elif (missing := found.lacks(document.content["audit"])) is not None:
+        elif (missing := found.lacks(document.content.get("audit") or {})) is not None:
             _broken(f"{path}: {missing}")
     print(f"WHOLE: entries {found.first} to {found.last}; SHA-256 of the last: {found.digests.get(found.last, 'none')}")
     if not anchor:

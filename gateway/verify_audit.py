@@ -21,8 +21,10 @@ class AuditFinding:
 
     def lacks(self, head: Mapping[str, Any]) -> str | None:
         """What is wrong if this `head` (`sequence`, `digest`), signed elsewhere, was once the log's last entry."""
-        sequence = head["sequence"]
-        if sequence == 0 or self.digests.get(sequence) == head["digest"]:
+        sequence = head.get("sequence")
+        if not isinstance(sequence, int):
+            return "what was signed names no entry"
+        if sequence == 0 or self.digests.get(sequence) == head.get("digest"):
             return None
         if sequence < self.first:
             return f"entry {sequence} was signed, but this file begins with entry {self.first}"
