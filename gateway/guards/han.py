@@ -1,9 +1,8 @@
 """Han characters that write foreign names, and the syllables that they write.
 
-After the tables for English, German, Spanish and Italian in "Names of the World's Peoples" (Xinhua, 1993). Where a
-character writes several consonants the commonest stands here (吉 writes gi
-too, 希 shi, 韦 we); a name is looked for in
-its other ways.
+A selection in the manner of the usual transcription tables ("Names of the World's Peoples", Xinhua, 1993), not a copy
+of them. Where a character writes several consonants the commonest stands here (吉 writes gi too, 希 shi, 韦 we); a name
+is looked for in its other ways.
 """
 
 _SYLLABLES = """
