@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-START_LIMIT_S = 180.0
+START_LIMIT_S = 400.0
 
 
 def free_port() -> int:

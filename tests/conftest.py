@@ -93,7 +93,7 @@ def start_gateway(*arguments: str, model: Path, environment: dict[str, str] | No
     return Gateway(process, lines, reader)
 
 
-def wait_ready(gateway: Gateway, timeout_s: float = 120) -> Gateway:
+def wait_ready(gateway: Gateway, timeout_s: float = 300) -> Gateway:
     """Wait for the READY line."""
     deadline = time.monotonic() + timeout_s
     while True:

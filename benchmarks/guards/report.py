@@ -83,7 +83,8 @@ GOALS: Sequence[Goal] = (
     Goal("in-engine matcher, 1,000 phrases, slowest kind of text", "matcher_ms_1k", "<=", 0.25, "ms"),
     Goal("in-engine matcher, 10,000 phrases, slowest kind of text", "matcher_ms_10k", "<=", 2.0, "ms"),
     Goal("throughput / vLLM's own application", "throughput_ratio_min", ">=", 0.97),
-    Goal("time to first token added, p99", "ttft_added_ms_p99", "<=", 5.0, "ms"),
+    Goal("time to first token added, p99, requests that come by themselves", "ttft_added_ms_p99", "<=", 5.0, "ms"),
+    Goal("the same, 8 or 32 requests in one instant", "ttft_added_in_bursts_ms_p99", "<=", 5.0, "ms"),
     Goal("same answers, neighbours and other skills, worst group", "neighbour_ratio", ">=", 0.99, percent=True),
 )
 
@@ -264,11 +265,11 @@ def traffic_table(figures: Figures) -> str:
         for row in figures["throughput"]["guard"]
     ]
     first = [
-        ["streams", "first token, guarded: p50 / p99 ms", "vLLM's own: p50 / p99 ms", "added: p50 / p99 ms", "pairs"]
+        ["requests", "first token, guarded: p50 / p99 ms", "vLLM's own: p50 / p99 ms", "added: p50 / p99 ms", "pairs"]
     ]
-    for concurrency, row in figures["ttft"].items():
+    for arrival, row in figures["ttft"].items():
         cells = [f"{row[f'{who}_p50']:.2f} / {row[f'{who}_p99']:.2f}" for who in ("guarded", "own", "added")]
-        first.append([concurrency, *cells, str(row["pairs"])])
+        first.append([arrival, *cells, str(row["pairs"])])
     same = [
         ["answers", "equal under guard", "at least (95 %)", "n", "unguarded, asked twice", "right, guarded / unguarded"]
     ]

@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ from unlearn_engine.demo.world import Person, World, build_world
 
 NAMES = 1_000
 ROUNDS = 6
-FIRST_TOKENS = 1_000  # pairs of requests at each concurrency
-TTFT_CONCURRENCIES = (1, 8, 32)
+FIRST_TOKENS = 1_000  # pairs of requests for each way of arriving
+BURSTS = (8, 32)
+LOAD = 0.5  # of the requests a second that fill the machine
+ARRIVING_TOGETHER = 50
 ANSWERS = 720  # of neighbours, and of each other skill
 ANSWER_TOKENS = 8  # the first one alone may be half a character, or nothing that is said
 CONTENT = b'"content":"'
@@ -70,30 +72,67 @@ async def _side_by_side(names: int, rounds: int, first_tokens: int) -> dict[str,
 
 
 async def first_token_times(ports: Sequence[int], pairs: int) -> dict[str, Any]:
-    """Milliseconds to the first token through vLLM's own application and through the gateway's, in turn."""
+    """Milliseconds to the first token through vLLM's own application and through the gateway's, in turn.
+
+    Requests come one at a time; as people send them, by themselves (a Poisson process, at `LOAD` of what vLLM's own
+    application answers with eight at a time); and, as the worst case, 8 and 32 in the same instant.
+    """
     own = Variant(ports[0], body=(("vllm_xargs", serving_overhead._Frozen({"unlearn_tables": []})),))
     guarded = Variant(ports[1])
     questions = _numbered_questions()
-    found: dict[str, Any] = {}
-    for concurrency in TTFT_CONCURRENCIES:
+
+    async def at_once(variant: Variant, number: int) -> list[float]:
+        return await asyncio.gather(*(_first_token_ms(variant, next(questions)) for _ in range(number)))
+
+    async def in_turn(blocks: int, send: Callable[[Variant, int], Awaitable[list[float]]]) -> dict[str, float]:
         taken: dict[Variant, list[float]] = {own: [], guarded: []}
-        for number in range(-8, -(-pairs // concurrency)):  # the first ones warm up
-            for variant in (own, guarded) if number % 2 else (guarded, own):
-                asked = [_first_token_ms(variant, next(questions)) for _ in range(concurrency)]
-                times = await asyncio.gather(*asked)
-                if number >= 0:
+        for block in range(-2, blocks):  # the first ones warm up
+            for variant in (own, guarded) if block % 2 else (guarded, own):
+                times = await send(variant, block)
+                if block >= 0:
                     taken[variant] += times
-        cuts = {variant: statistics.quantiles(times, n=100, method="inclusive") for variant, times in taken.items()}
-        found[str(concurrency)] = {
-            "pairs": len(taken[own]),
-            **{f"own_p{at}": cuts[own][at - 1] for at in (50, 99)},
-            **{f"guarded_p{at}": cuts[guarded][at - 1] for at in (50, 99)},
-            **{f"added_p{at}": cuts[guarded][at - 1] - cuts[own][at - 1] for at in (50, 99)},
-        }
+        return _added(taken[own], taken[guarded])
+
+    await at_once(own, BURSTS[0])
+    began = time.perf_counter()
+    for _ in range(ARRIVING_TOGETHER):
+        await at_once(own, BURSTS[0])
+    rate = LOAD * ARRIVING_TOGETHER * BURSTS[0] / (time.perf_counter() - began)
+
+    async def arriving(variant: Variant, block: int) -> list[float]:
+        rng = random.Random(block)  # both sides get the same pauses
+        sent = []
+        for _ in range(ARRIVING_TOGETHER):
+            await asyncio.sleep(rng.expovariate(rate))
+            sent.append(asyncio.create_task(_first_token_ms(variant, next(questions))))
+        return await asyncio.gather(*sent)
+
+    single = await in_turn(pairs, lambda variant, _: at_once(variant, 1))
+    found = {
+        "one at a time": single,
+        f"{rate:.0f} a second": await in_turn(-(-pairs // ARRIVING_TOGETHER), arriving),
+    }
+    bursts = {
+        f"{size} in one instant": await in_turn(-(-pairs // size), lambda variant, _, size=size: at_once(variant, size))
+        for size in BURSTS
+    }
     return {
         "ttft_added_ms_p50": max(row["added_p50"] for row in found.values()),
         "ttft_added_ms_p99": max(row["added_p99"] for row in found.values()),
-        "ttft": found,
+        "ttft_added_in_bursts_ms_p99": max(row["added_p99"] for row in bursts.values()),
+        "ttft": found | bursts,
+    }
+
+
+def _added(own: Sequence[float], guarded: Sequence[float]) -> dict[str, float]:
+    cuts = {
+        who: statistics.quantiles(times, n=100, method="inclusive")
+        for who, times in (("own", own), ("guarded", guarded))
+    }
+    return {
+        "pairs": len(own),
+        **{f"{who}_p{at}": cuts[who][at - 1] for who in cuts for at in (50, 99)},
+        **{f"added_p{at}": cuts["guarded"][at - 1] - cuts["own"][at - 1] for at in (50, 99)},
     }
 
 

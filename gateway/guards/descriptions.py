@@ -16,7 +16,7 @@ from gateway.guards.encoder import Encoder
 from gateway.guards.fact_table import FactTable, Sequences, sequences
 from gateway.guards.facts import Describable
 from gateway.guards.letters import Hashes, Numbers
-from gateway.guards.nearness import READ_WORDS, Near, NearFacts
+from gateway.guards.nearness import READ_WORDS, NearFacts
 from gateway.guards.scattered import scattered
 from gateway.guards.words import words, words_as_written
 
@@ -120,9 +120,9 @@ class DescriptionIndex:
 
         Linear in the text.
         """
-        threshold, (stems, near) = self.threshold, self._read(text)
+        threshold, stems = self.threshold, words(text)
         said = sequences(stems)
-        found = [one for one in self._scores(stems, said, near, threshold) if one.score >= threshold][:MOST_DESCRIBED]
+        found = [one for one in self._scores(text, stems, said, threshold) if one.score >= threshold][:MOST_DESCRIBED]
         others = self._scattered(stems, said) - {one.target for one in found}
         return found + [Described(threshold, target) for target in sorted(others)]
 
@@ -131,15 +131,8 @@ class DescriptionIndex:
 
         Those that cannot reach `least` may be left out.
         """
-        stems, near = self._read(text)
-        return self._scores(stems, sequences(stems), near, least)
-
-    def _read(self, text: str) -> tuple[list[str], Near | None]:
-        """The stems of a text, and what it states in other words."""
-        if not self._near:
-            return words(text), None
-        stems, written = words_as_written(text, READ_WORDS)
-        return stems, self._near.find(stems, written)
+        stems = words(text)
+        return self._scores(text, stems, sequences(stems), least)
 
     def _scattered(self, stems: list[str], said: Sequences) -> set[str]:
         distinct = np.unique(said.hashes[: len(stems)])
@@ -147,10 +140,12 @@ class DescriptionIndex:
         possible = [part.table.targets[slot] for part, some in slots for slot in some[part.alive[some]].tolist()]
         return scattered({target.id: target.names for target in possible}, stems)
 
-    def _scores(self, stems: list[str], said: Sequences, near: Near | None, least: float) -> list[Described]:
+    def _scores(self, text: str, stems: list[str], said: Sequences, least: float) -> list[Described]:
         stated = [part.table.stated(said) for part in self._tables]
-        if not any(len(each.rows) for each in stated) and not (near and len(near.hashes)):
+        if not any(len(each.rows) for each in stated):
             return []
+        # Facts in other words count only beside one in its own: most texts state none, and need not be compared.
+        near = self._near.find(stems, words_as_written(text, READ_WORDS)[1]) if self._near else None
         windows = max(1.0, len(stems) / WINDOW_WORDS)
         handicap = min(_MOST_LENGTH_BITS, _BITS_PER_DOUBLING * math.log2(windows))
         facts = Facts(self._tables, stated, near)

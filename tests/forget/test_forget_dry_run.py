@@ -73,6 +73,13 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine examines everything, too."""
+    for budget in ("TRAFFIC_S", "BENIGN_S", "TARGETS_S"):
+        monkeypatch.setattr(f"gateway.forget.dry_run.{budget}", 120.0)
+
+
 @pytest.fixture
 def app(store: Store, replica: Replica) -> FastAPI:
     return app_of(store, DryRuns(lambda: replica.policy, replica.prompts))

@@ -116,6 +116,28 @@ def test_weights_alone_forget(service: Service, request_id: str) -> None:
     ]
 
 
+def test_certificate_and_audit_log_hold_without_the_gateway(service: Service, request_id: str, tmp_path: Path) -> None:
+    service.wait_for(request_id, "erased")
+    files = {
+        "certificate.json": f"/v1/forget-requests/{request_id}/certificate",
+        "jwks.json": "/.well-known/jwks.json",
+        "audit.jsonl": "/v1/audit",
+    }
+    for name, route in files.items():
+        (tmp_path / name).write_bytes(service.http.get(route).raise_for_status().content)
+
+    def offline(*arguments: str) -> int:
+        return subprocess.run([sys.executable, "-m", "gateway", *arguments], cwd=tmp_path, timeout=60).returncode
+
+    assert offline("verify-certificate", "certificate.json", "--public-key", "jwks.json") == 0
+    assert offline("verify-audit", "audit.jsonl", "--anchor", "certificate.json", "--public-key", "jwks.json") == 0
+    claimed = json.loads((tmp_path / "certificate.json").read_text())
+    text = json.dumps(claimed).replace('"counterfactual_name_distillation"', '"retraining"')
+    (tmp_path / "certificate.json").write_text(text)
+    assert offline("verify-certificate", "certificate.json", "--public-key", "jwks.json") != 0
+    assert service.http.get(f"/v1/forget-requests/{request_id}/report").json()["label"] != "PRESENT"
+
+
 def test_metrics_show_the_request_and_vllm(service: Service, request_id: str) -> None:
     service.wait_for(request_id, "erased")
     text = service.http.get("/metrics").text
