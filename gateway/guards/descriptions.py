@@ -22,8 +22,8 @@ from gateway.guards.words import words, words_as_written
 
 MOST_DESCRIBED = 8  # a text that fits more targets than that identifies none of the others
 
-DEFAULT_THRESHOLD = 22.0  # bits; two words that are in nobody's mouth tell 28
-DEFAULT_TARGETS = 1000  # with so many targets it was measured
+_THRESHOLD = 22.0  # bits; two words that are in nobody's mouth tell 28
+_MEASURED_TARGETS = 1000  # with so many the threshold was measured
 _BITS_PER_DOUBLING = 1.0  # of the targets or of the text: twice as many chances to agree by accident
 _MOST_LENGTH_BITS = 6.0  # so that padding does not hide a description
 
@@ -43,14 +43,13 @@ class DescriptionIndex:
     """What is known of each target, made for finding out whom a text describes.
 
     A few tables: an old large one and those of what was added lately. With an encoder facts are also found where they
-    are stated in other words. `with_changes` keeps the threshold.
+    are stated in other words.
     """
 
     def __init__(self, targets: Iterable[Describable] = (), encoder: Encoder | None = None):
         self._near = NearFacts(encoder) if encoder else None
         self._attributes: dict[str, int] = {}
         self._tables: list[Part] = []
-        self._calibration: tuple[float, int] = (DEFAULT_THRESHOLD, DEFAULT_TARGETS)
         if known := list(targets):
             self._add(known)
 
@@ -77,8 +76,7 @@ class DescriptionIndex:
 
     def _copy(self) -> "DescriptionIndex":
         index = DescriptionIndex()
-        index._attributes, index._tables, index._calibration = self._attributes, self._tables, self._calibration
-        index._near = self._near
+        index._attributes, index._tables, index._near = self._attributes, self._tables, self._near
         return index
 
     def _add(self, targets: list[Describable]) -> None:
@@ -106,14 +104,8 @@ class DescriptionIndex:
 
     @property
     def threshold(self) -> float:
-        """What a score must reach, in bits: as calibrated or by default, and more the more targets came since."""
-        score, targets = self._calibration
-        return score + _BITS_PER_DOUBLING * max(0.0, math.log2(max(1, len(self)) / targets))
-
-    @property
-    def outgrown(self) -> bool:
-        """Whether there are twice as many targets as when the threshold was found: calibrate anew."""
-        return len(self) >= 2 * self._calibration[1]
+        """What a score must reach, in bits: more, the more targets there are than it was measured with."""
+        return _THRESHOLD + _BITS_PER_DOUBLING * max(0.0, math.log2(max(1, len(self)) / _MEASURED_TARGETS))
 
     def find(self, text: str) -> list[Described]:
         """The targets that a text describes, best first, `MOST_DESCRIBED` at most, and those whose names it scatters.
@@ -155,20 +147,3 @@ class DescriptionIndex:
             if score := best_coverage(hits, stems, values, attributes):
                 found.append(Described(score - handicap, target.id))
         return sorted(found, key=lambda one: (-one.score, one.target))
-
-
-def calibrated(index: DescriptionIndex, benign_texts: Iterable[str], alpha: float) -> DescriptionIndex:
-    """The index with a threshold that a benign text reaches with a probability of `alpha` at most.
-
-    Split conformal on the maximum over all targets: the threshold lies above the ceil((n + 1)(1 - alpha))-th smallest
-    of the n highest scores, so the bound holds for texts like the given ones while the targets stay what they are;
-    more targets raise it by a bit for each doubling: calibrate anew then. Raises ValueError with fewer than
-    1 / alpha - 1 texts.
-    """
-    highest = sorted(max((found.score for found in index.scores(text)), default=0.0) for text in benign_texts)
-    rank = math.ceil((len(highest) + 1) * (1 - alpha))
-    if not 0 < rank <= len(highest):
-        raise ValueError(f"{len(highest)} texts are too few for a rate of {alpha:g}")
-    result = index.with_changes(())
-    result._calibration = (math.nextafter(highest[rank - 1], math.inf), len(index))
-    return result

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.guards import descriptions
-from gateway.guards.descriptions import MOST_DESCRIBED, DescriptionIndex, calibrated
+from gateway.guards.descriptions import MOST_DESCRIBED, DescriptionIndex
 from gateway.guards.words import words
 
 
@@ -221,23 +221,10 @@ def test_more_facts_score_higher() -> None:
     assert scores == sorted(set(scores))
 
 
-def test_a_calibrated_threshold_lets_benign_text_pass() -> None:
-    benign = ["Nothing of note."] * 95 + ["The baker of Venice."] * 3 + ["A baker of Venice with a cello."] * 2
-    index = calibrated(BOTH, benign, 0.03)
-    assert found("The baker of Venice.", index) == []
-    assert found("A baker of Venice with a cello.", index) == ["rabo"]
-    assert sum(bool(found(text, index)) for text in benign) <= 3
-    assert index.with_changes([], ["anna"]).threshold == index.threshold
-    with pytest.raises(ValueError, match="too few"):
-        calibrated(BOTH, benign[:10], 0.03)
-
-
-def test_the_threshold_grows_with_the_targets_until_it_is_calibrated_anew() -> None:
-    index = calibrated(BOTH, ["Nothing."] * 10, 0.2)
-    assert not index.outgrown
-    grown = index.with_changes([Known("c"), Known("d")])
-    assert grown.outgrown and grown.threshold > index.threshold
-    assert not calibrated(grown, ["Nothing."] * 10, 0.2).outgrown
+def test_the_threshold_grows_by_a_bit_with_every_doubling_of_the_targets() -> None:
+    few = DescriptionIndex([Known(str(number)) for number in range(1000)])
+    assert few.threshold == DescriptionIndex().threshold
+    assert few.with_changes([Known(str(number)) for number in range(1000, 4000)]).threshold == few.threshold + 2
 
 
 def test_words_are_compared_without_endings_and_grouping() -> None:
