@@ -6,7 +6,8 @@ words that is computed, and stretches add it up (the interaction is late: ColBER
 stretch instead of a maximum for each word, because one word's meaning is often said by several together).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from gateway.guards.encoder import Encoder
 from gateway.guards.fact_table import key_of
 from gateway.guards.facts import DESCRIPTION_BITS, LONGEST_FACT_WORDS, Describable, Stems, bits_of
 from gateway.guards.letters import Hashes, Numbers
+from gateway.guards.normalise import BARRIER
 from gateway.guards.words import RARE_BITS, surprisal, words_as_written
 
 MOST_FACTS = 1024  # those that most targets share: what one alone of many has is a name or a number for the most part
@@ -25,6 +27,7 @@ MOST_SHARE = (
 )
 TELLING_BITS = 9.5  # what is more ordinary says nothing by its vector
 READ_WORDS = 256  # the end of a text, where its question is
+_AT_ONCE = 1024  # texts
 
 
 class Near(NamedTuple):
@@ -56,19 +59,22 @@ class NearFacts:
         `sharing` tells how many targets have each fact: what nobody has any more goes, and the most shared ones stay if
         there are too many.
         """
-        told = _told(targets)
+        told = _told([*targets])
         known = {*self._keys.tolist()}
         keys = np.array([*self._keys.tolist(), *(key for key in told if key not in known)], dtype=np.uint64)
         shared = sharing(keys)
         order = np.argsort(-shared, kind="stable")
-        vectors = {
-            at: self._vectors[:, at] if at < len(self) else self._vector(*told[int(keys[at])])
-            for at in order[shared[order] > 0][:MOST_FACTS].tolist()
-        }
-        kept = [at for at, vector in vectors.items() if vector.any()]
+        best = order[shared[order] > 0][:MOST_FACTS]
+        old, new = best[best < len(self)], best[best >= len(self)]
+        if len(old) == len(self) and not len(new):
+            return self
+        made = np.zeros((len(new), self._encoder.dimensions), dtype=np.float32)
+        for row, at in enumerate(new.tolist()):
+            made[row] = self._vector(*told[int(keys[at])])
+        meant = made.any(axis=1)
         result = NearFacts(self._encoder)
-        result._keys = keys[kept]
-        result._vectors = np.stack([vectors[at] for at in kept], axis=1) if kept else result._vectors[:, :0]
+        result._keys = np.append(keys[old], keys[new[meant]])
+        result._vectors = np.append(self._vectors[:, old], made[meant].T, axis=1)
         return result
 
     def _share(self, likeness: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -109,26 +115,41 @@ class NearFacts:
 
     def _vector(self, stems: Sequence[str], written: Sequence[str]) -> NDArray[np.float32]:
         """Of length one; zeros where the encoder has no meaning of all that tells in it, or it is long."""
-        vectors = self._read(stems, written)
+        nothing = np.zeros(self._encoder.dimensions, dtype=np.float32)
         telling = [surprisal(stem) >= TELLING_BITS for stem in stems]
-        if not 0 < sum(telling) <= LONGEST_STRETCH or not vectors[telling].any(axis=1).all():
-            return np.zeros(self._encoder.dimensions, dtype=np.float32)
+        if not 0 < sum(telling) <= LONGEST_STRETCH:
+            return nothing
+        vectors = self._read(stems, written)
+        if not vectors[telling].any(axis=1).all():
+            return nothing
         summed: NDArray[np.float32] = vectors.sum(axis=0)
         return summed / np.linalg.norm(summed)
 
 
-def _told(targets: Iterable[Describable]) -> dict[int, tuple[Stems, Stems]]:
+def _told(targets: Sequence[Describable]) -> dict[int, tuple[Stems, Stems]]:
     """What is known of some targets: a fact's hash -> its stems, and its words as written.
 
     Not names, titles and long numbers: of these there are no other words.
     """
     told: dict[int, tuple[Stems, Stems]] = {}
-    for phrase in dict.fromkeys(phrase for target in targets for phrase in target.phrases):
-        stems, written = words_as_written(phrase)
+    phrases = dict.fromkeys(phrase for target in targets for phrase in target.phrases)
+    for phrase, (stems, written) in zip(phrases, _all_as_written(phrases), strict=True):
         if len(stems) <= LONGEST_FACT_WORDS and bits_of(phrase, stems) <= RARE_BITS:
-            told[key_of(stems)] = tuple(stems), tuple(written)
-    for target in targets:
-        for stem, word in zip(*words_as_written(target.description), strict=True):
+            told[key_of(stems)] = stems, written
+    for stems, written in _all_as_written(dict.fromkeys(target.description for target in targets)):
+        for stem, word in zip(stems, written, strict=True):
             if surprisal(stem) >= DESCRIPTION_BITS:
                 told[key_of((stem,))] = (stem,), (word,)
     return told
+
+
+def _all_as_written(texts: Iterable[str]) -> Iterator[tuple[Stems, Stems]]:
+    """`words_as_written` of many short texts, most of them read at once."""
+    left = iter(texts)
+    while some := [*islice(left, _AT_ONCE)]:
+        stems, written = words_as_written("".join(text.replace(BARRIER, "") + BARRIER for text in some))
+        start = 0
+        for _ in some:
+            end = stems.index(BARRIER, start)
+            yield tuple(stems[start:end]), tuple(written[start:end])
+            start = end + 1

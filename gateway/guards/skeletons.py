@@ -57,25 +57,33 @@ _TOGGLES = (
 def skeletons(name: str) -> set[str]:
     """The ways the consonants of a name may come out in another script, its words parted by a bar; or none."""
     found: set[str] = set()
-    for order in orders(name):
-        if 2 <= len(order) <= MOST_WORDS:
-            found |= _in_order(" ".join(order))
+    for words in _words_of(name):
+        if 2 <= len(words) <= MOST_WORDS:
+            for way in _in_order(words):
+                found |= {_BETWEEN.join(order) for order in _turned(tuple(way.split(_BETWEEN)))}
     return {way for way in found if len(way) - way.count(_BETWEEN) >= LEAST_CLASSES}
 
 
 def orders(name: str) -> list[tuple[str, ...]]:
     """The words of a name in the orders in which they are written; a hyphen parts words or joins them (Al-Hamad)."""
-    found: dict[tuple[str, ...], None] = {}
-    for way in dict.fromkeys((name, name.replace("-", ""))):
-        words = tuple(word for word in _NAME_BREAK.split(way) if word)
-        found |= dict.fromkeys((words, (*words[-1:], *words[:-1]), (*words[1:], *words[:1])))
-    return [*found]
+    return [*dict.fromkeys(order for words in _words_of(name) for order in _turned(words))]
 
 
-def _in_order(name: str) -> set[str]:
+def _words_of(name: str) -> list[tuple[str, ...]]:
+    ways = dict.fromkeys((name, name.replace("-", "")))
+    return [*dict.fromkeys(tuple(word for word in _NAME_BREAK.split(way) if word) for way in ways)]
+
+
+def _turned(words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return words, (*words[-1:], *words[:-1]), (*words[1:], *words[:1])
+
+
+def _in_order(words: Sequence[str]) -> set[str]:
+    name = " ".join(words)
     if is_foreign(name):
-        return {_BETWEEN.join(skeletons_of(name.split()))}
-    letters = _SILENT_H.sub("", plain(name))
+        return {_BETWEEN.join(skeletons_of(words))}
+    name = " ".join(plain(word).replace(" ", "") for word in words)
+    letters = _SILENT_H.sub("", name)
     ways = {letters, _CODA_R.sub("", letters)}
     present = dict.fromkeys(changes for letter, changes in _TOGGLES if letter in letters)
     for count in (1, 2):
