@@ -22,9 +22,7 @@ from gateway.guards.words import RARE_BITS, surprisal, words_as_written
 
 MOST_FACTS = 1024  # those that most targets share: what one alone of many has is a name or a number for the most part
 LONGEST_STRETCH = 4  # words
-MOST_SHARE = (
-    0.68  # of a fact's weight: two in other words are not enough; more finds more, and honest English texts too
-)
+MOST_SHARE = 0.68  # of a fact's weight: two in other words are not enough; with more, honest texts describe people too
 TELLING_BITS = 9.5  # what is more ordinary says nothing by its vector
 READ_WORDS = 256  # the end of a text, where its question is
 _AT_ONCE = 1024  # texts
