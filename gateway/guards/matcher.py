@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from gateway.guards.encodings import View, decoded_views
 from gateway.guards.lookalike import fold_lookalike
+from gateway.guards.masks import fold_masked
 from gateway.guards.normalise import Folded, fold
 from gateway.guards.segment import Hits, Names, Reading, Segment, Span
 
@@ -120,17 +121,19 @@ class NameMatcher:
 
     def _find_in(self, text: str, view: View | None) -> list[Match]:
         found: list[Match] = []
-        for folded in (fold(text), fold_lookalike(text)):
+        readings = (
+            (fold(text), Segment.search),
+            (fold_lookalike(text), Segment.search_lookalike),
+            (fold_masked(text), Segment.search_masked),
+        )
+        for folded, search in readings:
             if folded is None:
                 continue
             hits = Hits()
             reading = Reading(text, folded, max(segment.most_letters for segment, _ in self._segments))
             for segment, dead in self._segments:
                 own = Hits()
-                if folded.genuine is None:
-                    segment.search(reading, own)
-                else:
-                    segment.search_lookalike(reading, own)
+                search(segment, reading, own)
                 for group, part in ((hits.exact, own.exact), (hits.excluded, own.excluded), (hits.fuzzy, own.fuzzy)):
                     group += [hit for hit in part if hit[2] not in dead]
             found += [_to_source(hit, folded, view) for hit in _decide(hits)]

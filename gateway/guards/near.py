@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.guards.letters import Hashes, Joined, Numbers, Table, Words, merged_table
+from gateway.guards.letters import Hashes, Joined, Numbers, Parts, Table, Words, merged_table
+from gateway.guards.masks import MASKED
 from gateway.guards.names import FUZZY_LETTERS
 from gateway.guards.normalise import Kind, kinds_of
 
@@ -14,6 +15,7 @@ _STARTS_AT_ONCE = 4096  # bounds the memory that hostile text can take
 _LENGTH_FACTOR = np.uint64(0xD6E8FEB86659FD93)
 _EDGE_FACTOR = np.uint64(0xA0761D6478BD642F)
 _LAST_HALF = np.uint64(0xE7037ED1A0B428DB)
+_MASKED = Parts(MASKED).values
 
 
 def _key(half: Hashes, letter: Hashes, lengths: Numbers) -> Hashes:
@@ -29,7 +31,7 @@ def _half(lengths: Numbers) -> Numbers:
 class NearNames:
     """Names that may be misspelt, by what a slip leaves: the first or last letter, and the half at the other end.
 
-    (Two letters swapped at the very end leave the last but one.)
+    (Two letters swapped at the very end leave the last but one, a masked one the mask.)
     """
 
     def __init__(self, table: Table, most: int):
@@ -48,7 +50,8 @@ class NearNames:
             head = joined.parts.between(starts, starts + half)
             keys.append(_key(head, last, window))
             keys.append(_key(joined.parts.between(ends - half, ends) ^ _LAST_HALF, first, window))
-        keys.append(_key(joined.parts.between(starts, starts + _half(lengths)), before_last, lengths))
+        head = joined.parts.between(starts, starts + _half(lengths))
+        keys += [_key(head, before_last, lengths), _key(head, _MASKED, lengths)]
         numbers = np.tile(np.array(owners, dtype=np.uint32), len(keys))
         return cls(Table(np.concatenate(keys), numbers), int(lengths.max(initial=0)))
 

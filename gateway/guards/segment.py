@@ -4,7 +4,7 @@ Tables of hashes say which names may be written where, however many names there 
 letter. A name's spellings are made again when it may have been found: they would take most of the memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 from gateway.guards.alike import sounds_like
 from gateway.guards.letters import Filter, Numbers, Sequences, Words
 from gateway.guards.lookalike import is_genuine, lookalike_key
+from gateway.guards.masks import MASKED, is_masked
 from gateway.guards.names import (
     FUZZY_LETTERS,
     LONG_LETTERS,
@@ -67,7 +68,7 @@ class Reading:
         self.folded = folded
         self.words = words = Words(folded.text, folded.edges)
         self.windows = list(windows_of(words, most_letters)) if most_letters and folded.genuine is None else []
-        self.spoken = spoken(text) if folded.genuine is None else None
+        self.spoken = spoken(text) if folded.genuine is None and MASKED not in folded.text else None
         hashes = (words.short[2], words.prefixes, *(windows.keys for windows in self.windows))
         self.hashes = np.concatenate(hashes)
         self.bounds = np.cumsum([len(part) for part in hashes])
@@ -190,17 +191,36 @@ class Segment:
             for way in self._ways(number):
                 if way.letters == letters[start:end]:
                     self._add_exact(number, way, reading, start, end, hits)
+        hits.fuzzy += self._fuzzy(reading, passed[2:], self._is_near)
+
+    def search_masked(self, reading: Reading, hits: Hits) -> None:
+        """Add whose name has letters masked."""
+        if passed := reading.passed(self._known):
+            hits.fuzzy += self._fuzzy(reading, passed[2:], self._is_masked)
+
+    def _fuzzy(
+        self, reading: Reading, passed: Sequence[Numbers], is_name: Callable[[str, int], bool]
+    ) -> Iterator[Span]:
+        """The windows that are some owner's name with letters wrong; equal letters are looked at once."""
+        letters = reading.folded.text
         seen: dict[tuple[int, str], bool] = {}
-        for windows, among in zip(reading.windows, passed[2:], strict=True):
+        for windows, among in zip(reading.windows, passed, strict=True):
             for start, end, number in self._near.find(windows, among):
                 near = seen.get((number, letters[start:end]))
                 if near is None:
-                    near = seen[number, letters[start:end]] = self._is_near(letters[start:end], number)
+                    near = seen[number, letters[start:end]] = is_name(letters[start:end], number)
                 if near:
-                    hits.fuzzy.append((start, end, self._owners[number].target))
+                    yield start, end, self._owners[number].target
 
     def _is_near(self, written: str, number: int) -> bool:
         return one_wrong(written, self._near_letters[number]) and is_slip(written, self._ways(number)[0])
+
+    def _is_masked(self, written: str, number: int) -> bool:
+        """Not where what is left is the whole name of somebody else, who is excluded, before a mark of another kind."""
+        if not is_masked(written, self._ways(number)[0]):
+            return False
+        excluded = self.names[self._owners[number].target].excluded
+        return all(way.letters != written.rstrip(MASKED) for ways in spellings(excluded) for way in ways)
 
     def search_lookalike(self, reading: Reading, hits: Hits) -> None:
         """Add what is named in a text folded by its look."""

@@ -31,7 +31,7 @@ def is_slip(written: str, name: Spelling) -> bool:
     word = max(index for index, start in enumerate(bounds[:-1]) if start <= max(at - max(longer, 0), 0))
     first, after = bounds[word], bounds[word + 1]
     changed = written[first : after + longer]
-    if word < len(name.word_starts) and changed in _first_names():
+    if word < len(name.word_starts) and is_first_name(changed):
         return False
     if longer > 0:
         doubled = at > 0 and written[at] == written[at - 1]
@@ -57,6 +57,11 @@ def _others_tell(letters: str, bounds: tuple[int, ...], changed: int) -> bool:
 
 def _is_rare(word: str) -> bool:
     return surprisal(stem(word)) >= RARE_BITS
+
+
+def is_first_name(word: str) -> bool:
+    """Whether folded letters are a common first name."""
+    return word in _first_names()
 
 
 @cache
