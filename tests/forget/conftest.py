@@ -1,14 +1,17 @@
 """A real Redis process for the whole session; store, worker and HTTP client on it."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 import redis
 from fastapi import FastAPI
 
+from gateway.forget.audit_log import AuditLog
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.routes import router
+from gateway.forget.signing import Signer
 from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
 from tests.forget.desk import SEALER, Desk
@@ -45,6 +48,18 @@ def worker(redis_url: str, raw: redis.Redis) -> Iterator[WorkerStore]:
 @pytest.fixture
 def desk(store: Store, worker: WorkerStore) -> Desk:
     return Desk(store, worker)
+
+
+@pytest.fixture
+async def log(redis_url: str, raw: redis.Redis) -> AsyncIterator[AuditLog]:
+    log = AuditLog.from_url(redis_url)
+    yield log
+    await log.aclose()
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> Signer:
+    return Signer.kept_in(tmp_path / "signing-key.pem")
 
 
 @pytest.fixture

@@ -31,18 +31,6 @@ from tests.forget.desk import SEALER, Desk
 
 
 @pytest.fixture
-async def log(redis_url: str, raw: redis.Redis) -> AsyncIterator[AuditLog]:
-    log = AuditLog.from_url(redis_url)
-    yield log
-    await log.aclose()
-
-
-@pytest.fixture
-def signer(tmp_path: Path) -> Signer:
-    return Signer.kept_in(tmp_path / "signing-key.pem")
-
-
-@pytest.fixture
 async def auditor(log: AuditLog, signer: Signer) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     app.include_router(audit_router(log, signer))

@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-import redis
 import torch
 from cryptography.hazmat.primitives import serialization
 from fastapi import FastAPI
@@ -88,18 +87,6 @@ class Issuer:
 
     async def certificate(self, id_: str) -> httpx.Response:
         return await self.http.get(f"{PATH}/{id_}/certificate")
-
-
-@pytest.fixture
-async def log(redis_url: str, raw: redis.Redis) -> AsyncIterator[AuditLog]:
-    log = AuditLog.from_url(redis_url)
-    yield log
-    await log.aclose()
-
-
-@pytest.fixture
-def signer(tmp_path: Path) -> Signer:
-    return Signer.kept_in(tmp_path / "signing-key.pem")
 
 
 @pytest.fixture

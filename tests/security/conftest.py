@@ -23,9 +23,9 @@ from gateway.security.gate import Gate
 from gateway.security.key_store import KeyStore
 from gateway.security.keys import KeyRing
 from gateway.security.routes import router as key_router
-from tests.forget.conftest import desk, raw, redis_url, store, worker
+from tests.forget.conftest import desk, log, raw, redis_url, store, worker
 
-__all__ = ["desk", "raw", "redis_url", "store", "worker"]
+__all__ = ["desk", "log", "raw", "redis_url", "store", "worker"]
 
 MakeKey = Callable[..., Awaitable[str]]
 
@@ -35,13 +35,6 @@ async def keys(redis_url: str, raw: redis.Redis) -> AsyncIterator[KeyStore]:
     keys = KeyStore.from_url(redis_url)
     yield keys
     await keys.aclose()
-
-
-@pytest.fixture
-async def log(redis_url: str, raw: redis.Redis) -> AsyncIterator[AuditLog]:
-    log = AuditLog.from_url(redis_url)
-    yield log
-    await log.aclose()
 
 
 @pytest.fixture
