@@ -197,6 +197,12 @@ local function holds(id, token)
   return get(id, 'token') == token
 end
 
-local function matches_revision(id, revision)
-  return revision == '' or get(id, 'revision') == revision
+-- Why a change that a client asks for is not made: there is no such request, or it is not as the client saw it.
+local function refusal(id, revision)
+  if not get(id, 'state') then
+    return {'missing'}
+  end
+  if revision ~= '' and get(id, 'revision') ~= revision then
+    return {'revision'}
+  end
 end

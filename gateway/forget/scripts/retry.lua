@@ -1,13 +1,11 @@
 -- A failed request goes back to guarded: its guard was never off, and its job may start again.
 -- ARGV: id, expected revision or ''
 local id = ARGV[1]
+local refused = refusal(id, ARGV[2])
+if refused then
+  return refused
+end
 local state = get(id, 'state')
-if not state then
-  return {'missing'}
-end
-if not matches_revision(id, ARGV[2]) then
-  return {'revision'}
-end
 if state ~= 'failed' or not move(id, 'guarded', '') then
   return {'illegal', state}
 end

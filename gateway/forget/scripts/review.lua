@@ -1,13 +1,11 @@
 -- A reviewer decides about a request. A hold stops the work, never the guard: what was enforced stays enforced.
 -- ARGV: id, expected revision or '', decision
 local id, decision = ARGV[1], ARGV[3]
+local refused = refusal(id, ARGV[2])
+if refused then
+  return refused
+end
 local state = get(id, 'state')
-if not state then
-  return {'missing'}
-end
-if not matches_revision(id, ARGV[2]) then
-  return {'revision'}
-end
 local from = {approve = 'awaiting_review', reject = 'awaiting_review', release = 'on_hold'}
 local to = {approve = 'received', reject = 'rejected', hold = 'on_hold', release = get(id, 'held')}
 if (from[decision] and from[decision] ~= state) or not move(id, to[decision], '') then

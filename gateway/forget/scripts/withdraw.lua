@@ -1,13 +1,11 @@
 -- A request becomes withdrawing: its guard leaves the policy, its share of the composite adapter has to go.
 -- ARGV: id, expected revision or ''
 local id = ARGV[1]
+local refused = refusal(id, ARGV[2])
+if refused then
+  return refused
+end
 local state = get(id, 'state')
-if not state then
-  return {'missing'}
-end
-if not matches_revision(id, ARGV[2]) then
-  return {'revision'}
-end
 if state == 'withdrawing' then
   return {'ok', 'wait'}
 end
