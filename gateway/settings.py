@@ -4,9 +4,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from gateway.forget.address import parse_address
 from unlearn_engine.demo import BASE_PATH
 
 SEALING_SETTINGS = ("sealing_key_file", "sealing_keys", "sealing_key_command")
@@ -24,7 +25,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     data_dir: Path = Field(Path("data"), description="adapters, caches and the embedded Redis live here")
-    redis_url: str | None = Field(None, description="Redis >= 6.2; default: an embedded server in the data directory")
+    redis_url: str | None = Field(
+        None, description="Redis >= 6.2, a Sentinel or a Cluster; default: embedded in the data directory"
+    )
     worker: bool = Field(True, description="start an erasure worker beside the gateway")
     worker_threads: PositiveInt = Field(2, description="torch threads of the erasure worker")
     worker_device: str = Field("cpu", description="where the erasure worker holds the model: cpu, cuda or cuda:N")
@@ -67,6 +70,13 @@ class Settings(BaseSettings):
         description="of the latest prompts, so many are kept in memory (8 kB each at most) for dry runs; 0: none",
     )
     verbose: bool = Field(False, description="show the engine's own log")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _an_address(cls, url: str | None) -> str | None:
+        if url is not None:
+            parse_address(url)
+        return url
 
     @model_validator(mode="after")
     def _one_source_of_keys(self) -> Self:

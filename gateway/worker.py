@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -11,15 +12,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from redis.exceptions import RedisError
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from gateway.forget.connection import connect_blocking
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import CompositeConflict, NothingToDo, SealError, StaleAttempt
 from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.jobs import QUEUE
 from gateway.forget.model import State
+from gateway.forget.queue_connection import connect_queue
 from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.snapshot import Composite
 from gateway.forget.worker_store import Attempt, WorkerStore
@@ -40,6 +42,8 @@ from unlearn_engine.subject import Subject
 logger = logging.getLogger(__name__)
 
 LOADED = "worker: ready"
+WORKER_TTL_S = 30  # RQ waits 15 s less for a job, and 10 s more for an answer
+AGAIN_AFTER_S = 0.5
 NOTHING_KNOWN = "nothing_known: the model shows no knowledge of this subject; the guard stays on"
 NOT_VERIFIED = "verification_failed: the weights still show knowledge, or lost too much; the guard stays on"
 
@@ -177,7 +181,16 @@ def run(kind: str, request_id: str) -> None:
 
 
 class _Worker(SimpleWorker):  # type: ignore[misc]
-    """Stops at once on a signal: the attempt is released on the way out, and another worker takes the request."""
+    """Stops at once on a signal: the attempt is released on the way out, and another worker takes the request.
+
+    It listens to no commands: those of RQ's own dashboard go around the leases.
+    """
+
+    def subscribe(self) -> None:
+        """No thread, no connection for that."""
+
+    def unsubscribe(self) -> None:
+        """There is nothing to end."""
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Leave the job, wherever it is."""
@@ -201,13 +214,24 @@ def work(settings: Settings) -> None:
         settings.adapters_dir.mkdir(parents=True, exist_ok=True)
         domain, threads = domain_for(folder), settings.worker_threads
         eraser = Eraser(folder, settings.adapters_dir, layer_map, domain, threads=threads, placement=placement)
-        _workers[:] = [ErasureWorker(store, eraser)]
-        connection: Any = connect_blocking(url, decode_responses=False)
-        stack.callback(connection.close)
         print(LOADED, flush=True)
-        worker = _Worker([QUEUE], connection=connection, serializer=JSONSerializer)
-        # Taking a job again and again is what follows a lost store: RQ reconnects by itself.
-        worker.work(logging_level="WARNING")
+        take_jobs(ErasureWorker(store, eraser), url)
+
+
+def take_jobs(worker: ErasureWorker, url: str) -> None:
+    """One job after the other, until a signal ends this process."""
+    _workers[:] = [worker]
+    while True:
+        connection: Any = connect_queue(url, timeout_s=None)
+        try:
+            _Worker([QUEUE], connection=connection, serializer=JSONSerializer, worker_ttl=WORKER_TTL_S).work(
+                logging_level="CRITICAL"
+            )
+        except (RedisError, OSError) as error:
+            logger.warning("jobs cannot be taken: %s", type(error).__name__)
+        finally:
+            connection.close()
+        time.sleep(AGAIN_AFTER_S)  # RQ gives up when the store goes away at the wrong moment
 
 
 def leave_with_parent(parent: int) -> None:

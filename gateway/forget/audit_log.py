@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.actor import actor
-from gateway.forget.connection import answering, connect
+from gateway.forget.connection import connect
 from gateway.forget.errors import RequestNotFound
 from gateway.forget.model import ForgetRequest
 from gateway.forget.resource import parse_view
@@ -65,7 +65,7 @@ class AuditLog(Scripted):
         Raises:
             RequestNotFound: there is none with this id.
         """
-        async with answering(), self._client.pipeline(transaction=True) as pipeline:
+        async with self._answering(), self._client.pipeline(transaction=True) as pipeline:
             pipeline.eval(script("read"), 1, ROOT, id_, actor.get())
             pipeline.eval(script("audit_head"), 1, ROOT, actor.get())
             reply, head = await pipeline.execute()

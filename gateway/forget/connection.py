@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -13,7 +14,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from gateway.forget.errors import StoreUnavailable
+from gateway.forget import primary
+from gateway.forget.address import parse_address
+from gateway.forget.errors import StoreUnavailable, Unanswered
 
 logger = logging.getLogger(__name__)
 
@@ -33,30 +36,41 @@ def connect(url: str) -> redis.asyncio.Redis:
 
     It has no time-out of its own: the client library enforces that by `asyncio.wait_for`, which on Python 3.11 may
     swallow the cancellation of the task that waits.
+
+    Raises:
+        ValueError: `url` is none (`address.parse_address` says which there are).
     """
-    retry = AsyncRetry(_BACKOFF, _TRIES, supported_errors=(RedisConnectionError,))
-    return redis.asyncio.Redis.from_url(
-        url,
-        decode_responses=True,
-        protocol=2,
-        socket_timeout=None,
-        socket_connect_timeout=TIMEOUT_S,
-        max_connections=10_000,
-        retry=retry,
-    )
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "protocol": 2,
+        "socket_timeout": None,
+        "socket_connect_timeout": TIMEOUT_S,
+        "max_connections": 10_000,
+        "retry": AsyncRetry(_BACKOFF, _TRIES, supported_errors=(RedisConnectionError,)),
+    }
+    if address := parse_address(url):
+        return primary.client(address, **options)
+    return redis.asyncio.Redis.from_url(url, **options)
 
 
-def connect_blocking(url: str, *, decode_responses: bool = True) -> redis.Redis:
-    """A client for a worker; RQ wants one that does not decode."""
-    retry = Retry(_BACKOFF, _TRIES, supported_errors=(RedisConnectionError,))
-    return redis.Redis.from_url(
-        url,
-        decode_responses=decode_responses,
-        protocol=2,
-        socket_timeout=TIMEOUT_S if decode_responses else None,
-        socket_connect_timeout=TIMEOUT_S,
-        retry=retry,
-    )
+def connect_blocking(
+    url: str, *, decode_responses: bool = True, timeout_s: float | None = TIMEOUT_S, **options: Any
+) -> redis.Redis:
+    """A client for a worker, or for threads. Without `timeout_s` it waits for as long as its user says.
+
+    Raises:
+        ValueError: `url` is none.
+    """
+    options |= {
+        "decode_responses": decode_responses,
+        "protocol": 2,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": TIMEOUT_S,
+        "retry": Retry(_BACKOFF, _TRIES, supported_errors=(RedisConnectionError,)),
+    }
+    if address := parse_address(url):
+        return primary.blocking_client(address, **options)
+    return redis.Redis.from_url(url, **options)
 
 
 @contextmanager
@@ -64,10 +78,12 @@ def store_errors() -> Iterator[None]:
     """Turns what the client library raises into `StoreUnavailable`, without the command's arguments."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except ResponseError as error:
         # For pipelines the library puts the command with its arguments in front: cut off, they hold the subject.
-        message = str(error).rpartition("caused error: ")[2][:200] if isinstance(error, ResponseError) else ""
+        message = str(error).rpartition("caused error: ")[2][:200]
         raise StoreUnavailable(f"Redis: {type(error).__name__} {message}".rstrip()) from None
+    except (RedisError, OSError) as error:
+        raise Unanswered(f"Redis: {type(error).__name__}") from None
 
 
 @asynccontextmanager

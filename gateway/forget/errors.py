@@ -2,6 +2,7 @@
 
 ForgetError
 ├── StoreUnavailable        Redis is away, full or cannot promise durability; nothing is lost by trying again
+│   └── Unanswered          it did not answer, or not in time
 ├── RequestNotFound
 ├── KeyNotFound             no API key has this id
 ├── IllegalTransition       the request is in a state that does not allow it
@@ -24,6 +25,10 @@ class ForgetError(Exception):
 
 class StoreUnavailable(ForgetError):
     """The store cannot be reached or cannot promise durability."""
+
+
+class Unanswered(StoreUnavailable):
+    """The store was asked and did not answer: whether it did what it was asked is not known."""
 
 
 class RequestNotFound(ForgetError):

@@ -10,8 +10,9 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from gateway.forget.connection import connect_blocking, store_errors
+from gateway.forget.connection import store_errors
 from gateway.forget.model import State
+from gateway.forget.queue_connection import connect_queue
 from gateway.forget.sealer import Sealer
 from gateway.forget.worker_store import WorkerStore
 
@@ -42,7 +43,7 @@ class Jobs:
     @classmethod
     def from_url(cls, url: str, sealer: Sealer) -> Self:
         """Jobs on the Redis at `url`."""
-        return cls(connect_blocking(url, decode_responses=False), WorkerStore.from_url(url, sealer))
+        return cls(connect_queue(url), WorkerStore.from_url(url, sealer))
 
     def close(self) -> None:
         """Closes the connections."""

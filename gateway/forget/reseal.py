@@ -6,7 +6,7 @@ from typing import Self
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from gateway.forget.connection import answering, connect
+from gateway.forget.connection import connect
 from gateway.forget.scripted import Scripted
 from gateway.forget.scripts import ROOT
 from gateway.forget.sealer import AesGcmSealer
@@ -36,7 +36,7 @@ class Resealing(Scripted):
         """
         resealed, cursor = 0, "-"
         while True:
-            async with answering():
+            async with self._answering():
                 found = await self._client.zrangebylex(f"{ROOT}:requests", cursor, "+", 0, AT_ONCE)
             members = [str(member) for member in found]
             for member in members:
@@ -46,7 +46,7 @@ class Resealing(Scripted):
                 break
             cursor = f"({members[-1]}"
         await self._write("note", "sealed_again")
-        async with answering():
+        async with self._answering():
             await self._client.set(f"{ROOT}:sealed", self._sealer.seal(PROOF, PROOF))
             with contextlib.suppress(ResponseError):  # one is under way, or a managed server does it by itself
                 await self._client.bgrewriteaof()  # the append-only file still has what was sealed before
@@ -54,7 +54,7 @@ class Resealing(Scripted):
 
     async def _reseal(self, id_: str, field: str) -> bool:
         while True:
-            async with answering():
+            async with self._answering():
                 found = await self._client.hget(f"{ROOT}:request:{id_}", field)
             if found is None or self._sealer.is_current(sealed := str(found)):
                 return False

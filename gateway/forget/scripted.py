@@ -1,10 +1,13 @@
 """What is kept in Redis is changed by scripts: runs them for whoever acts, and waits for the disk where it can tell."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import redis.asyncio
 
 from gateway.actor import actor
+from gateway.forget.breaker import Breaker
 from gateway.forget.connection import WAITAOF_TIMEOUT_MS, answering, has_waitaof
 from gateway.forget.errors import StoreUnavailable
 from gateway.forget.scripts import ROOT, script
@@ -16,6 +19,7 @@ class Scripted:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
         self._waitaof: bool | None = None
+        self._breaker = Breaker()
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -23,10 +27,18 @@ class Scripted:
 
     async def check(self) -> None:
         """Finds out what the server can promise; warns in the log if that is not durability."""
-        self._waitaof = await has_waitaof(self._client)
+        with self._breaker.guarding():
+            self._waitaof = await has_waitaof(self._client)
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        """For commands: `StoreUnavailable` if Redis fails, does not answer in time, or did not lately."""
+        with self._breaker.guarding():
+            async with answering():
+                yield
 
     async def _run(self, name: str, *arguments: str | int) -> Any:
-        async with answering():
+        async with self._answering():
             return await self._client.eval(script(name), 1, ROOT, *arguments, actor.get())
 
     async def _write(self, name: str, *arguments: str | int) -> Any:
@@ -36,7 +48,7 @@ class Scripted:
         if not self._waitaof:  # an embedded server answers only after its fsync
             return await self._run(name, *arguments)
         # One pipeline, because WAITAOF is about the writes of its own connection.
-        async with answering(), self._client.pipeline(transaction=False) as pipeline:
+        async with self._answering(), self._client.pipeline(transaction=False) as pipeline:
             pipeline.eval(script(name), 1, ROOT, *arguments, actor.get())
             pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)
             reply, (synced, _) = await pipeline.execute()

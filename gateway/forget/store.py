@@ -11,7 +11,7 @@ from typing import Any, Self
 import redis.asyncio
 
 from gateway.actor import acting
-from gateway.forget.connection import BLOCK_S, answering, connect
+from gateway.forget.connection import BLOCK_S, connect
 from gateway.forget.errors import (
     IdempotencyConflict,
     IllegalTransition,
@@ -70,7 +70,7 @@ class Store(Scripted):
             SealError: that was with other keys.
         """
         proof = f"{ROOT}:sealed"
-        async with answering():
+        async with self._answering():
             await self._client.setnx(proof, self._sealer.seal(PROOF, PROOF))
             sealed = await self._client.get(proof)
         self._sealer.unseal(str(sealed), PROOF)
@@ -191,7 +191,7 @@ class Store(Scripted):
 
     async def leave(self, replica_id: str) -> None:
         """A replica stops serving: nobody waits for it any more."""
-        async with answering():
+        async with self._answering():
             await self._client.hdel(f"{ROOT}:replicas", replica_id)
 
     async def events(self, id_: str, after: str = "0-0", *, block: bool = True) -> list[Event]:
@@ -240,7 +240,7 @@ class Store(Scripted):
 
     async def _read_stream(self, key: str, after: str, block_s: float | None) -> list[tuple[str, Mapping[str, str]]]:
         block_ms = None if block_s is None else max(1, int(block_s * 1000))  # 0 would mean for ever
-        async with answering():
+        async with self._answering():
             reply: Any = await self._client.xread({key: after}, count=500, block=block_ms)
         return reply[0][1] if reply else []
 
