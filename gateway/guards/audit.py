@@ -8,6 +8,7 @@ matches nothing is passed on exactly as it came.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.guards.hashed import OPENING_LETTERS, HashedPhrases
 from gateway.guards.normalise import SYMBOLS, Kind, Symbol
@@ -122,13 +123,12 @@ class OutputAudit:
     def __init__(self, phrases: Iterable[str | PhraseSet | HashedPhrases], rewrites: Mapping[str, str] | None = None):
         given = list(phrases)
         sets = [phrase for phrase in given if isinstance(phrase, PhraseSet)]
-        sets.append(PhraseSet(phrase for phrase in given if isinstance(phrase, str)))
+        if texts := [phrase for phrase in given if isinstance(phrase, str)]:
+            sets.append(PhraseSet(texts))
         hashes = [_HashedTrack(phrase) for phrase in given if isinstance(phrase, HashedPhrases) and phrase]
         self._forbidden: list[_Track | _HashedTrack] = [*(_Track(one) for one in sets if one), *hashes]
-        self._rewritten = _Track(PhraseSet(rewrites or {}))
-        self._written = {
-            pattern: written for phrase, written in (rewrites or {}).items() for pattern in PhraseSet([phrase]).patterns
-        }
+        phrases_rewritten, self._written = _compiled(tuple((rewrites or {}).items()))
+        self._rewritten = _Track(phrases_rewritten)
         self._to_rewrite: list[_Ended] = []
         self._held = ""  # text not released yet
         self._released = 0  # how much text was released or replaced: the position of _held[0]
@@ -218,6 +218,13 @@ class OutputAudit:
 
     def _text(self, start: int, end: int) -> str:
         return self._held[start - self._released : end - self._released]
+
+
+@lru_cache(maxsize=1024)
+def _compiled(rewrites: tuple[tuple[str, str], ...]) -> tuple[PhraseSet, Mapping[str, str]]:
+    """Phrases that are rewritten, and what is written for each of their patterns. A twin comes again and again."""
+    written = {pattern: text for phrase, text in rewrites for pattern in PhraseSet([phrase]).patterns}
+    return PhraseSet(phrase for phrase, _ in rewrites), written
 
 
 def _unescape(escape: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ target is added up, each fact by how seldom it is said and how few targets share
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,15 +107,15 @@ class DescriptionIndex:
         """What a score must reach, in bits: more, the more targets there are than it was measured with."""
         return _THRESHOLD + _BITS_PER_DOUBLING * max(0.0, math.log2(max(1, len(self)) / _MEASURED_TARGETS))
 
-    def find(self, text: str) -> list[Described]:
+    def find(self, text: str, named: Set[str] = frozenset()) -> list[Described]:
         """The targets that a text describes, best first, `MOST_DESCRIBED` at most, and those whose names it scatters.
 
-        Linear in the text.
+        The names of those that are `named` anyhow are not looked for. Linear in the text.
         """
         threshold, stems = self.threshold, words(text)
         said = sequences(stems)
         found = [one for one in self._scores(text, stems, said, threshold) if one.score >= threshold][:MOST_DESCRIBED]
-        others = self._scattered(stems, said) - {one.target for one in found}
+        others = self._scattered(stems, said, {*named, *(one.target for one in found)})
         return found + [Described(threshold, target) for target in sorted(others)]
 
     def scores(self, text: str, least: float = 0.0) -> list[Described]:
@@ -126,11 +126,11 @@ class DescriptionIndex:
         stems = words(text)
         return self._scores(text, stems, sequences(stems), least)
 
-    def _scattered(self, stems: list[str], said: Sequences) -> set[str]:
+    def _scattered(self, stems: list[str], said: Sequences, known: Set[str]) -> set[str]:
         distinct = np.unique(said.hashes[: len(stems)])
         slots = [(part, part.table.names.possible(distinct)) for part in self._tables]
         possible = [part.table.targets[slot] for part, some in slots for slot in some[part.alive[some]].tolist()]
-        return scattered({target.id: target.names for target in possible}, stems)
+        return scattered({target.id: target.names for target in possible if target.id not in known}, stems)
 
     def _scores(self, text: str, stems: list[str], said: Sequences, least: float) -> list[Described]:
         stated = [part.table.stated(said) for part in self._tables]

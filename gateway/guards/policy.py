@@ -3,7 +3,7 @@
 import hashlib
 import random
 import re
-from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,9 +73,12 @@ class Policy:
         """Every mention of a target in a rendered prompt."""
         return self.matcher.find(text)
 
-    def described(self, text: str) -> tuple[str, ...]:
-        """Ids of the targets that a rendered prompt describes without having to name them."""
-        return tuple(found.target for found in self.descriptions.find(text))
+    def described(self, text: str, named: Set[str] = frozenset()) -> tuple[str, ...]:
+        """Ids of the targets that a rendered prompt describes without having to name them.
+
+        Some of those that are `named` anyhow are left out.
+        """
+        return tuple(found.target for found in self.descriptions.find(text, named))
 
     def response(self, matches: Iterable[Match], described: Iterable[str] = ()) -> Response | None:
         """How to answer: the strictest of what the targets ask for, None where nobody is named or described."""

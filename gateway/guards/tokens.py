@@ -81,7 +81,7 @@ class TokenTable:
         ids: Sequence[int],
         matches: Sequence[Span],
         replacements: Mapping[str, str],
-        encode: Callable[[str], list[int]],
+        encode: Callable[[str], Sequence[int]],
     ) -> list[int]:
         """Write replacements[match.target] in place of each match of `self.text(ids).text`.
 

@@ -6,6 +6,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from vllm import SamplingParams
@@ -29,6 +30,8 @@ from gateway.serving.logits_guard import TABLES_KEY
 from gateway.serving.observer import Decision
 
 Phrases = PhraseSet | HashedPhrases
+
+ENCODED_TWINS = 1024  # kept: who is guarded should not be told by the time that a tokenizer takes
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Planner:
         self._tokenizer = tokenizer
         self._max_model_len = max_model_len
         self._embeddings = embeddings
+        self._encode = lru_cache(maxsize=ENCODED_TWINS)(self._encoded)
         self.chat = ChatFormat(tokenizer)
         language("")  # loads its model now, not in the first request
 
@@ -81,7 +85,10 @@ class Planner:
         """Examine the prompt and choose."""
         decoded = self._table.text(request.prompt["prompt_token_ids"])
         matches = [match for match in policy.examine(decoded.text) if policy.withholds(match.target, request.caller)]
-        described = [target for target in policy.described(decoded.text) if policy.withholds(target, request.caller)]
+        named = {match.target for match in matches}
+        described = [
+            target for target in policy.described(decoded.text, named) if policy.withholds(target, request.caller)
+        ]
         names_tables = policy.names_withheld(request.caller)
         action = policy.response(matches, described)
         if action is None:
@@ -149,9 +156,8 @@ class Planner:
             params.max_tokens = max(1, min(params.max_tokens, room))
         return params
 
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids
+    def _encoded(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
 
 
 def _language(text: str, matches: list[Match]) -> str:
