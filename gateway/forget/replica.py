@@ -25,6 +25,7 @@ OnKeys = Callable[[Sequence[ApiKey]], None]
 
 HEARTBEAT_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
+STORE_RETRY_S = 0.5  # at most: a store that is back should find every replica back within a second or two
 
 
 class Replica:
@@ -123,6 +124,7 @@ class Replica:
                 continue
             except StoreUnavailable as error:
                 logger.warning("the store is away, the last policy stays enforced: %s", error)
+                retry_s = min(retry_s, STORE_RETRY_S)
             except ForgetError as error:
                 logger.critical("ALARM: not ready, because the policy cannot be read: %s", error)
             except Exception as error:

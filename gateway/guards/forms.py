@@ -57,12 +57,15 @@ _DATES = tuple(
         r"(?<!\d)(?P<day>\d{1,2})[-/.](?P<month>\d{1,2})[-/.](?P<year>\d{4})(?!\d)",
     )
 )
+_DIGIT = re.compile(r"\d")  # every date and number has one
 _RUN = re.compile(r"\d(?:[\d\s.,/()-]*\d)?")
 
 
 def forms(text: str) -> Iterator[str]:
     """A short text, then the same with its numbers or its date written otherwise. Never raises."""
     yield text
+    if _DIGIT.search(text) is None:
+        return
     for date, written in _dated(text):
         yield text.replace(date, written)
     for run in _RUN.findall(text):

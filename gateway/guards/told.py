@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from gateway.guards.facts import tells_alone
@@ -57,10 +58,13 @@ def told_phrases(answers: Iterable[str], names: Iterable[str] = (), weight: Weig
     `weight` gives the bits of a stem (`words.surprisal`, or less where many targets share it); words of the target's
     `names` tell nothing besides. Never raises.
     """
-    own = {word.stem for name in names for word in _words(name)}
+
+    @cache  # most targets have short answers only, for which nobody asks
+    def own() -> set[str]:
+        return {word.stem for name in names for word in _words(name)}
 
     def told(word: str) -> float:
-        return 0.0 if word in own else weight(word)
+        return 0.0 if word in own() else weight(word)
 
     whole: dict[str, None] = {}
     parts: dict[str, float] = {}
