@@ -69,6 +69,7 @@ class _Gateway:
             self._tell("reading the layer map")
             # Imported here: it brings torch, which reads the environment prepared above.
             from unlearn_engine.adapter import MAX_RANK
+            from unlearn_engine.data.domain import domain_for
             from unlearn_engine.layers import load_or_compute_layer_map
 
             layer_map = await asyncio.to_thread(load_or_compute_layer_map, folder, settings.cache_dir)
@@ -95,7 +96,7 @@ class _Gateway:
             )
             dry_runs = DryRuns(self._policy, self._sampled_prompts)
             routers = [
-                *plane.routers(dry_runs, self._closing, lambda: worker.state),
+                *plane.routers(dry_runs, self._closing, lambda: worker.state, domain_for(folder).languages),
                 proof_router(plane.audit_log, plane.signer, deployment(layer_map.base_digest, options)),
             ]
             observer = metrics.PrometheusObserver()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from gateway import metrics
+from gateway.actor import acting
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import router as audit_router
 from gateway.forget.dry_run import DryRuns
@@ -40,6 +41,7 @@ from gateway.worker_process import WorkerState
 logger = logging.getLogger(__name__)
 
 FIRST_POLICY_S = 30.0
+PURGE_EVERY_S = 60.0
 NOTE_USE_EVERY_S = 60.0
 
 
@@ -73,10 +75,11 @@ class PolicyPlane:
         dry_runs: DryRuns | None = None,
         closing: Callable[[], bool] = lambda: False,
         worker: Callable[[], WorkerState] = lambda: "off",
+        languages: Sequence[str] = (),
     ) -> list[APIRouter]:
-        """All routes that need no engine."""
+        """All routes that need no engine. `languages` are those in which erasures are verified, if that is known."""
         return [
-            forget_router(self.store, enqueue=self.enqueue, closing=closing, dry_runs=dry_runs),
+            forget_router(self.store, enqueue=self.enqueue, closing=closing, dry_runs=dry_runs, languages=languages),
             key_router(self.keys),
             audit_router(self.audit_log, self.signer),
             self._readiness(closing, worker),
@@ -91,6 +94,7 @@ class PolicyPlane:
         """Follows the policy from now on; returns when it is enforced, or after half a minute."""
         background(self.replica.run())
         background(_reconcile(self.jobs))
+        background(_purge(self.store, self.settings.training_inputs_kept_s))
         background(self._show_metrics())
         background(_note_use(self.keys, self.used))
         deadline = time.monotonic() + FIRST_POLICY_S
@@ -240,3 +244,11 @@ async def _reconcile(jobs: Jobs) -> None:
         with contextlib.suppress(StoreUnavailable):
             await asyncio.to_thread(jobs.reconcile)
         await asyncio.sleep(RECONCILE_EVERY_S)
+
+
+async def _purge(store: Store, kept_s: float) -> None:
+    """What was given for erasures that are over is deleted in time."""
+    while True:
+        with contextlib.suppress(StoreUnavailable), acting("retention"):
+            await store.purge(kept_s)
+        await asyncio.sleep(PURGE_EVERY_S)

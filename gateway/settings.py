@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     allow_guards_off: bool = Field(
         False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
     )
+    training_inputs_kept_s: float = Field(
+        604_800.0, ge=0, description="what clients gave for an erasure alone is deleted so long after it: a week"
+    )
     max_staleness_s: PositiveFloat = Field(60.0, description="not ready after so many seconds without the store")
     drain_timeout_s: PositiveFloat = Field(30.0, description="on SIGTERM, requests in flight get so many seconds")
     guard_input: Literal["twin", "eco"] = Field(

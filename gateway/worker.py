@@ -121,7 +121,7 @@ class ErasureWorker:
     def _situation(self) -> tuple[dict[str, Subject], Adapter | None]:
         """Who is to be forgotten now, and what is live."""
         snapshot = self._store.snapshot()
-        subjects = {request.id: Subject(request.id, request.names) for request in snapshot.enforced}
+        subjects = {request.id: Subject(request.id, request.spoken_names) for request in snapshot.enforced}
         live = snapshot.composite
         return subjects, adapters.load(Path(live.path)) if live else None
 
@@ -156,6 +156,9 @@ def _composite(adapter: Adapter, verified: frozenset[str] = frozenset()) -> Comp
         stage=adapter.stage,
         requests=frozenset(adapter.subjects),
         verified=verified,
+        base_digest=adapter.base_digest,
+        weights_digest=adapter.weights_digest,
+        layers=adapter.layers,
     )
 
 

@@ -33,6 +33,8 @@ class Adapter:
     subjects: tuple[str, ...]  # request ids
     stage: Stage  # "edit" when at least one request is covered by a closed-form edit only
     base_digest: str  # of the base model it was made for
+    weights_digest: str  # SHA-256 of the weights' file
+    layers: tuple[int, ...]  # numbers of the blocks it changes
     audience: str | None = None  # whom it is served to; None: everybody
 
 
@@ -104,10 +106,18 @@ def _padded(factors: Factors, size: int) -> Factors:
 
 def load(path: Path) -> Adapter:
     """Read an adapter's manifest; raises UnknownAdapter if the folder is missing or incomplete."""
-    manifest = _manifest(path)
-    stage: Stage = "edit" if manifest["edited"] else "trained"
-    subjects, base = tuple(manifest["subjects"]), manifest["base_digest"]
-    return Adapter(path.name, path, manifest["rank"], subjects, stage, base, manifest.get("audience"))
+    manifest, config = _read(path, "manifest.json"), _read(path, "adapter_config.json")
+    return Adapter(
+        digest=path.name,
+        path=path,
+        rank=manifest["rank"],
+        subjects=tuple(manifest["subjects"]),
+        stage="edit" if manifest["edited"] else "trained",
+        base_digest=manifest["base_digest"],
+        weights_digest=manifest["weights_digest"],
+        layers=tuple(sorted({int(name.split(".")[2]) for name in config["target_modules"]})),
+        audience=manifest.get("audience"),
+    )
 
 
 def parts(adapter: Adapter, base: str) -> tuple[dict[str, Factors], dict[str, Factors], tuple[str, ...]]:
@@ -115,7 +125,7 @@ def parts(adapter: Adapter, base: str) -> tuple[dict[str, Factors], dict[str, Fa
 
     Raises UnknownAdapter for an adapter of another base model, or one whose weights are not those of the manifest.
     """
-    manifest = _manifest(adapter.path)
+    manifest = _read(adapter.path, "manifest.json")
     if manifest["base_digest"] != base:
         raise UnknownAdapter(f"adapter {adapter.digest} was made for another base model")
     file = adapter.path / "adapter_model.safetensors"
@@ -145,12 +155,12 @@ def compose(directory: Path, base: str, trained: Adapter, edit: Adapter) -> Adap
     return export(directory, base, kept, edits, sorted({*trained.subjects, *edited}), edited, trained.audience)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def _read(path: Path, name: str) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text("utf-8"))
+        content: dict[str, Any] = json.loads((path / name).read_text("utf-8"))
     except (OSError, ValueError):
         raise UnknownAdapter(f"no complete adapter at {path}") from None
-    return manifest
+    return content
 
 
 def _peft_config(change: LowRank, size: int) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from gateway.forget.audit_log import AuditLog
+from gateway.forget.problem_route import ProblemRoute
 from gateway.forget.problems import MEDIA_TYPE, ProblemDetails
-from gateway.forget.routes import ProblemRoute
 from gateway.forget.signing import Signer
 from gateway.verify_certificate import VERSIONS, canonical
 

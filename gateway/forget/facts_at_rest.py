@@ -24,12 +24,33 @@ _NONCE_BYTES = 12
 
 @dataclass(frozen=True)
 class Learned:
-    """What the worker found out about a subject. Exactly one of `phrases` and `hashes` holds the facts."""
+    """What is known about a subject, from the client or the worker. One of `phrases` and `hashes` holds the facts."""
 
     phrases: tuple[str, ...] = field(default=(), repr=False)
     attributes: tuple[str, ...] = field(default=(), repr=False)  # what each phrase is a value of; empty where unknown
     aliases: tuple[str, ...] = field(default=(), repr=False)
     hashes: HashedPhrases | None = field(default=None, repr=False)
+
+    def with_more(self, other: "Learned") -> "Learned":
+        """Both together; hashed ones are of the same request."""
+        return Learned(
+            (*self.phrases, *other.phrases),
+            (*("" for _ in self.phrases), *other.attributes) if other.attributes else (),
+            (*self.aliases, *other.aliases),
+            _united(self.hashes, other.hashes),
+        )
+
+
+def _united(one: HashedPhrases | None, other: HashedPhrases | None) -> HashedPhrases | None:
+    if one is None or other is None:
+        return one or other
+    digests = dict(one.digests)
+    for length, found in other.digests.items():
+        digests[length] = digests.get(length, frozenset()) | found
+    openings = dict(one.openings)
+    for opening, longest in other.openings.items():
+        openings[opening] = max(longest, openings.get(opening, 0))
+    return HashedPhrases(one.key, one.salt, digests, openings)
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from gateway.audience import Audience
 from gateway.forget.deadlines import Regulation
+from gateway.forget.subject import Evidence, Name, Subject
 from gateway.guards.actions import Response
-from gateway.guards.normalise import fold
 
 
 class State(StrEnum):
@@ -63,7 +54,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
 Kind = Literal["person", "work", "secret", "topic", "skill"]
 InContext = Literal["block", "allow"]
 Decision = Literal["approve", "reject", "hold", "release"]
-Erase = Literal["auto", "guard_only"]
+Erase = Literal["auto", "guard_only", "counterfactual_name_distillation"]
 
 RESPONSE = """What a guarded prompt gets. Under all but `refuse` the model is asked about a name that nobody has, and
 forbidden names and facts are kept out of the answer. Of several subjects in a prompt, the first of this list wins:
@@ -79,51 +70,9 @@ IN_CONTEXT = "`allow`: answers may repeat what the prompt itself states"
 AUDIENCES = """API-key audiences from which the subject is withheld; default: everyone. From a caller without a key or
 without an audience everything is withheld. Needs `erase: guard_only`: one set of weights answers everyone."""
 
-MIN_LETTERS = 2
-
-
-def _recognisable(text: str) -> str:
-    """A name that folds to a single letter, or to none, would match everything or nothing."""
-    if sum(character.isalnum() for character in fold(text).text) < MIN_LETTERS:
-        raise ValueError(f"needs at least {MIN_LETTERS} letters or digits")
-    return text
-
-
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_recognisable)]
 Label = Annotated[str, StringConstraints(max_length=200)]
-
-
-class Subject(BaseModel):
-    """Whom or what to forget. Write-only: no answer ever shows it, and neither do its `repr` and its errors."""
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra={"writeOnly": True}
-    )
-
-    name: Name | None = Field(None, description="full name of a person, a topic or a skill")
-    title: Name | None = Field(None, description="title of a work")
-    value: Name | None = Field(None, description="the secret itself")
-    aliases: list[Name] = Field(default_factory=list, max_length=32, description="other names of the same subject")
-    description: str | None = Field(None, max_length=2000, description="who or what it is: known by it where not named")
-
-    @model_validator(mode="after")
-    def _one_designation(self) -> Self:
-        if sum(given is not None for given in (self.name, self.title, self.value)) != 1:
-            raise ValueError("give exactly one of name, title (a work) or value (a secret)")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every designation, the main one first."""
-        main = self.name or self.title or self.value
-        assert main is not None  # noqa: S101 the validator above
-        return (main, *self.aliases)
-
-    def __repr__(self) -> str:
-        return "Subject(hidden)"
-
-    def __str__(self) -> str:
-        return "Subject(hidden)"
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+CallbackUrl = Annotated[str, StringConstraints(max_length=1000, pattern=r"^https?://")]
 
 
 class ForgetRequestIn(BaseModel):
@@ -157,15 +106,35 @@ class ForgetRequestIn(BaseModel):
         description="namesakes and phrases that must keep working",
         json_schema_extra={"writeOnly": True},
     )
+    evidence: Evidence = Field(
+        default_factory=Evidence, repr=False, description="what is to be forgotten, as far as known; deleted after it"
+    )
+    languages: list[Language] = Field(
+        default_factory=list,
+        max_length=32,
+        description="in which it must be erased and verified; refused if the deployment lacks one. "
+        "It erases and verifies in all that it has, whatever is named here",
+        examples=[["en", "de"]],
+    )
     response: Response = Field("ignorance", description=RESPONSE)
     in_context: InContext = Field("block", description=IN_CONTEXT)
-    erase: Erase = Field("auto", description="`guard_only` leaves the weights alone")
+    erase: Erase = Field(
+        "auto",
+        description="`auto`: the method of this deployment; a named method; `guard_only` leaves the weights alone",
+    )
     audiences: list[Audience] = Field(default_factory=list, max_length=16, description=AUDIENCES)
     regulation: Regulation | None = Field(None, description="what the request rests on; sets `due_by`")
     legal_basis: Label | None = Field(None, description="article or clause, echoed: keep subjects out of it")
     jurisdiction: Label | None = Field(None, description="whose law, echoed")
     labels: dict[Label, Label] = Field(
         default_factory=dict, max_length=16, description="the client's own bookkeeping, echoed: keep subjects out of it"
+    )
+    status_callback_urls: list[CallbackUrl] = Field(
+        default_factory=list,
+        max_length=4,
+        repr=False,
+        description="told every change of the state by a signed POST; hosts that the operator allows",
+        json_schema_extra={"writeOnly": True},
     )
 
     @field_validator("audiences")
@@ -182,7 +151,7 @@ class ForgetRequestIn(BaseModel):
 
 
 def _erasable(erase: Erase, kind: Kind) -> bool:
-    return erase == "auto" and kind == "person"
+    return erase != "guard_only" and kind == "person"
 
 
 class Transition(BaseModel):
@@ -213,9 +182,12 @@ class Erasure(BaseModel):
     """How far the weights are."""
 
     method: Literal["guard_only", "counterfactual_name_distillation"]
+    layers: list[int] | None = Field(description="whose weights the published adapter changes")
     attempt: int
     stage: str | None = Field(description="what the worker does at the moment")
     fraction: float | None = Field(description="how much of the stage is done, 0 to 1")
+    base_digest: str | None = Field(description="SHA-256 of the base model that the adapter is for")
+    adapter_digest: str | None = Field(description="SHA-256 of the adapter's weights")
     composite_digest: str | None = Field(description="the published adapter that contains this request")
     composite_stage: str | None = Field(description="`edit` (seconds, closed form) or `trained`")
 
@@ -239,10 +211,14 @@ class ForgetRequest(BaseModel):
     in_context: InContext = Field(description=IN_CONTEXT, examples=["block"])
     audiences: list[str] = Field(description=AUDIENCES, examples=[["public"]])
     erase: Erase
+    languages: list[str] = Field(description="as asked for; none named: all of the deployment")
     regulation: Regulation | None
     legal_basis: str | None
     jurisdiction: str | None
     due_by: datetime | None = Field(description="by the regulation's calendar; none where it names no period")
+    expected_completion_time: datetime | None = Field(
+        description="from the durations of earlier erasures and the queue; absent while unknown, and where none is due"
+    )
     duplicate_of: str | None = Field(description="an open request that asks for the same, subject and options")
     labels: dict[str, str]
     state: State

@@ -18,7 +18,8 @@ from gateway.forget.errors import (
     RevisionMismatch,
     StoreUnavailable,
 )
-from gateway.forget.model import ForgetRequestIn, Subject
+from gateway.forget.model import ForgetRequestIn
+from gateway.forget.subject import Evidence, Example, Subject
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
@@ -98,6 +99,7 @@ def from_forget_error(error: ForgetError) -> Problem:
     raise error
 
 
+_HIDDEN = ("subject", "evidence")
 _PLAUSIBLE_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 
 _ADVICE: Mapping[str, str] = {
@@ -120,8 +122,13 @@ def from_validation_error(error: RequestValidationError) -> Problem:
     details = error.errors()
     if any(detail["type"] == "json_invalid" for detail in details):
         return malformed_json()
-    errors = [{"field": _field(detail["loc"]), "message": _message(detail)} for detail in details]
-    fields = ", ".join(dict.fromkeys(entry["field"] for entry in errors))
+    return invalid_fields([(_field(detail["loc"]), _message(detail)) for detail in details])
+
+
+def invalid_fields(wrong: Sequence[tuple[str, str]]) -> Problem:
+    """422 about these fields, each with what is wrong with it."""
+    fields = ", ".join(dict.fromkeys(field for field, _ in wrong))
+    errors = [{"field": field, "message": message} for field, message in wrong]
     return Problem(422, "validation_failed", "Invalid request", f"Correct these fields: {fields}.", errors=errors)
 
 
@@ -132,13 +139,13 @@ def malformed_json() -> Problem:
 
 def _field(location: Sequence[str | int]) -> str:
     """`subject.aliases[3]`; names that the client invented are shown only outside of the subject, and if plausible."""
-    known = {*Subject.model_fields, *ForgetRequestIn.model_fields}
+    known = {name for model in (Subject, Evidence, Example, ForgetRequestIn) for name in model.model_fields}
     where, *parts = location
     path = "" if where == "body" else str(where)
     for part in parts:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part in known or (not path.startswith("subject") and _PLAUSIBLE_FIELD.fullmatch(part)):
+        elif part in known or (not path.startswith(_HIDDEN) and _PLAUSIBLE_FIELD.fullmatch(part)):
             path += f".{part}" if path else part
         else:
             path += ".?" if path else "?"

@@ -10,10 +10,10 @@ from fastapi.responses import HTMLResponse
 
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.certificate import Deployment, content
+from gateway.forget.problem_route import ProblemRoute
 from gateway.forget.problems import MEDIA_TYPE, ProblemDetails
 from gateway.forget.report import Report, page, report_on
 from gateway.forget.resource import PATH
-from gateway.forget.routes import ProblemRoute
 from gateway.forget.signing import Signer
 
 NO_STORE = {"Cache-Control": "no-store"}

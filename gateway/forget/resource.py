@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any, Literal
 
+from gateway.forget.conditions import etag
 from gateway.forget.deadlines import due_by
 from gateway.forget.model import (
     Erasure,
@@ -29,6 +31,14 @@ REASONS = {
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How fast erasures go: when a worker last began one, how long the latest took. Times in milliseconds."""
+
+    begun: int | None
+    durations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class View:
     """Requests at one moment, with the replicas (version, adapter digest) and the composite of that moment."""
 
@@ -40,11 +50,13 @@ class View:
 
 def parse_view(reply: Sequence[Any]) -> View:
     """A `View` from the reply of `read.lua`."""
-    version, replicas, flat_composite, *records = reply
+    version, replicas, flat_composite, (begun, *durations), *records = reply
     pairs = tuple((int(replica_version), digest) for replica_version, digest in replicas)
     composite = parse_composite(flat_composite)
+    pace = Pace(int(begun) if begun else None, tuple(int(duration) for duration in durations))
     requests = [
-        _resource(dict(zip(flat[::2], flat[1::2], strict=True)), pairs, composite) if flat else None for flat in records
+        _resource(dict(zip(flat[::2], flat[1::2], strict=True)), pairs, composite, pace) if flat else None
+        for flat in records
     ]
     return View(version, pairs, composite, requests)
 
@@ -55,22 +67,24 @@ def moment(milliseconds: str | int | float) -> datetime:
 
 
 def _resource(
-    record: Mapping[str, Any], replicas: Sequence[tuple[int, str]], composite: Composite | None
+    record: Mapping[str, Any], replicas: Sequence[tuple[int, str]], composite: Composite | None, pace: Pace
 ) -> ForgetRequest:
     id_ = record["member"][14:]
     state = State(record["state"])
     history = json.loads(record["history"])
     grounds = dict.fromkeys(GROUNDS) | json.loads(record.get("grounds", "{}"))
     published = composite if composite and id_ in composite.requests else None
-    return ForgetRequest(
+    request = ForgetRequest(
         id=id_,
         kind=record["kind"],
         response=record["response"],
         in_context=record.get("in_context", "block"),  # records of before this field was shown
         audiences=json.loads(record.get("audiences", "[]")),
         erase=record["requested"],
+        languages=json.loads(record.get("languages", "[]")),
         **grounds,
         due_by=due_by(grounds["regulation"], moment(record["created"])),
+        expected_completion_time=_expected(record, state, pace),
         duplicate_of=record.get("duplicate"),
         labels=json.loads(record["labels"]),
         state=state,
@@ -85,16 +99,38 @@ def _resource(
         protection=_protection(record, state, replicas, published),
         erasure=Erasure(
             method="guard_only" if record["erase"] == "guard_only" else "counterfactual_name_distillation",
+            layers=list(published.layers) if published and published.layers else None,
             attempt=int(record["attempt"]),
             stage=record.get("stage"),
             fraction=float(record["fraction"]) if "fraction" in record else None,
+            base_digest=(published.base_digest or None) if published else None,
+            adapter_digest=(published.weights_digest or None) if published else None,
             composite_digest=published.digest if published else None,
             composite_stage=published.stage if published else None,
         ),
         verification=json.loads(record["verification"]) if "verification" in record else None,
         links=links(id_),
-        etag=f'"{record["revision"]}"',
+        etag="",
     )
+    return request.model_copy(update={"etag": etag(record["revision"], request.model_dump_json())})
+
+
+def _expected(record: Mapping[str, Any], state: State, pace: Pace) -> datetime | None:
+    """When the erasure will be done if the ones before it, and it, take as long as the latest did (their median).
+
+    It depends on what happened, not on when one looks: a later time than that is not known.
+    """
+    if record["erase"] != "auto" or not pace.durations:
+        return None
+    each_ms = median(pace.durations)
+    match state:
+        case State.ERASING | State.VERIFYING:
+            expected = int(record.get("begun", record["updated"])) + each_ms
+        case State.RECEIVED | State.GUARDED:
+            expected = max(pace.begun or 0, int(record["updated"])) + (int(record["ahead"]) + 1) * each_ms
+        case _:
+            return None
+    return moment(expected) if expected > datetime.now(UTC).timestamp() * 1000 else None
 
 
 def links(id_: str) -> Links:

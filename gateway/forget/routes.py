@@ -1,86 +1,30 @@
-"""The forget-request API under /v1."""
+"""The forget-request API under /v1: submit, list, read, policy; what changes, searches and streams is beside it."""
 
-import json
-import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import StreamingResponse
-from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Header, Query, Request, Response
 
+from gateway.forget.conditions import is_known
 from gateway.forget.dry_run import DryRuns
-from gateway.forget.errors import ForgetError, StoreUnavailable
+from gateway.forget.event_routes import router as event_router
 from gateway.forget.forecast import DryRun
-from gateway.forget.model import Decision, ForgetRequest, ForgetRequestIn, ForgetRequestPage, Kind, PolicyState, State
-from gateway.forget.problems import (
-    MEDIA_TYPE,
-    Problem,
-    ProblemDetails,
-    from_forget_error,
-    from_validation_error,
-    malformed_json,
-)
+from gateway.forget.model import ForgetRequest, ForgetRequestIn, ForgetRequestPage, Kind, PolicyState, State
+from gateway.forget.problem_route import ProblemRoute, RequestId, problems
+from gateway.forget.problems import invalid_fields
 from gateway.forget.resource import PATH
-from gateway.forget.store import ANONYMOUS, Event, Store
+from gateway.forget.review_routes import router as review_router
+from gateway.forget.search_routes import router as search_router
+from gateway.forget.store import ANONYMOUS, Store
 
-logger = logging.getLogger(__name__)
-
-MAX_BODY_BYTES = 64 * 1024
 ENFORCED_WITHIN_S = 1.0  # the answer to a POST waits so long for the guard, unless the client says otherwise
 MAX_WAIT_S = 60.0
-KEEP_ALIVE_EVERY = 10  # reads of a second without an event
 
 Enqueue = Callable[[str, str], Awaitable[None]]
 
-_SETTLED = frozenset({State.REJECTED, State.ERASED, State.FAILED, State.WITHDRAWN})
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
-_EVENT_ID = re.compile(r"\d{1,19}-\d{1,19}")
-
-
-class _LimitedRequest(Request):
-    """Stops reading a body that is too large."""
-
-    async def body(self) -> bytes:
-        if not hasattr(self, "_limited"):
-            self._limited = b""
-            async for chunk in self.stream():
-                self._limited += chunk
-                if len(self._limited) > MAX_BODY_BYTES:
-                    detail = f"A request has at most {MAX_BODY_BYTES} bytes."
-                    raise Problem(413, "body_too_large", "Body too large", detail)
-        return self._limited
-
-
-class ProblemRoute(APIRoute):
-    """Answers every error of these routes as problem+json, whatever the app around them does with errors."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with its errors translated."""
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                if self.body_field is not None:
-                    _require_json(request)
-                    request = _LimitedRequest(request.scope, request.receive)
-                    await request.body()
-                return await handler(request)
-            except Problem as problem:
-                return problem.response()
-            except ForgetError as error:
-                return from_forget_error(error).response()
-            except RequestValidationError as error:
-                return from_validation_error(error).response()
-            except HTTPException as error:
-                if error.status_code != 400:
-                    raise
-                return malformed_json().response()  # FastAPI's answer to a body that it could not parse
-
-        return handle
+_ETAG: dict[str, Any] = {"ETag": {"description": "for If-Match and If-None-Match", "schema": {"type": "string"}}}
 
 
 def router(
@@ -90,34 +34,26 @@ def router(
     first_wait_s: float = ENFORCED_WITHIN_S,
     closing: Callable[[], bool] = lambda: False,
     dry_runs: DryRuns | None = None,
+    languages: Collection[str] = (),
 ) -> APIRouter:
     """The routes on `store`.
 
     `enqueue(kind, request_id)` hands a job ("erase" or "rebuild") to the workers; if it fails, the reconciliation does
     it later. A POST waits up to `first_wait_s` for the guard, unless the client says otherwise. Event streams end when
     `closing()` says that the server stops. Without `dry_runs` a dry run knows neither traffic nor an active policy.
+    `languages` are those in which the deployment verifies; none: not known, so that none is refused.
     """
     dry_runs = dry_runs or DryRuns()
-    problem: dict[str, Any] = {
-        "description": "Problem details (RFC 9457)",
-        "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
-    }
-    routes = APIRouter(prefix="/v1", tags=["forget"], route_class=ProblemRoute, responses={503: problem, 422: problem})
-    Id = Annotated[str, Path(alias="id", pattern=r"^[0-9a-f-]{36}$")]
-    IfMatch = Annotated[str | None, Header(description="the ETag of the request as you know it")]
+    routes = APIRouter(prefix="/v1", tags=["forget"], route_class=ProblemRoute, responses=problems(422, 503))
 
-    async def try_to_enqueue(kind: str, id_: str) -> None:
-        try:
-            await enqueue(kind, id_)
-        except Exception:
-            logger.warning("job %s of request %s will be queued later", kind, id_)
-
-    async def shown(response: Response, id_: str) -> ForgetRequest:
-        request = await store.get(id_)
-        response.headers["ETag"] = request.etag
-        return request
-
-    @routes.post("/forget-requests", status_code=201, responses={409: problem, 413: problem, 415: problem})
+    @routes.post(
+        "/forget-requests",
+        status_code=201,
+        responses={
+            **problems(400, 409, 413, 415),
+            201: {"headers": {**_ETAG, "Location": {"schema": {"type": "string"}}}},
+        },
+    )
     async def submit(
         body: ForgetRequestIn,
         request: Request,
@@ -128,7 +64,8 @@ def router(
         """Forget: durable, and normally enforced, when this answers.
 
         From a key that is not trusted it awaits review first.
-        ."""
+        """
+        require_languages(body, languages)
         principal = getattr(request.state, "principal", ANONYMOUS)
         trusted = getattr(request.state, "trusted", True)
         id_ = await store.submit(body, idempotency_key=idempotency_key, principal=principal, trusted=trusted)
@@ -138,133 +75,61 @@ def router(
         if wait:
             response.headers["Preference-Applied"] = f"wait={wait[1]}"
         response.headers["Location"] = f"{PATH}/{id_}"
-        return await shown(response, id_)
+        submitted = await store.get(id_)
+        response.headers["ETag"] = submitted.etag
+        return submitted
 
-    @routes.post("/forget-requests/dry-run", responses={413: problem, 415: problem, 500: problem})
+    @routes.post("/forget-requests/dry-run", responses=problems(400, 413, 415, 500))
     async def dry_run(body: ForgetRequestIn) -> DryRun:
         """What the same request would guard, in counts. Nothing is stored.
 
         It tells how often others' prompts name somebody: it belongs to those who may submit forget requests, never to
         those who may only chat.
         """
+        require_languages(body, languages)
         return await dry_runs.run(body)
 
-    @routes.get("/forget-requests", responses={400: problem})
+    @routes.get("/forget-requests", responses=problems(400))
     async def list_requests(
         state: State | None = None,
         kind: Kind | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: str | None = None,
+        cursor: Annotated[str | None, Query(description="`next_cursor` of the page before, same filters")] = None,
     ) -> ForgetRequestPage:
-        """Requests, newest first."""
+        """Requests, newest first. Those that come while one pages through appear on no later page."""
         requests, next_cursor = await store.page(state=state, kind=kind, limit=limit, cursor=cursor)
         return ForgetRequestPage(requests=requests, next_cursor=next_cursor)
 
-    @routes.get("/forget-requests/{id}", responses={404: problem})
-    async def get_request(id_: Id, response: Response) -> ForgetRequest:
-        """One request."""
-        return await shown(response, id_)
-
-    @routes.post("/forget-requests/{id}/withdraw", responses={404: problem, 409: problem, 412: problem})
-    async def withdraw(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
-        """Stop forgetting: the guard is dropped, the adapter is rebuilt without it."""
-        if await store.withdraw(id_, revision=_revision(if_match)):
-            await try_to_enqueue("rebuild", id_)
-        return await shown(response, id_)
-
-    @routes.post("/forget-requests/{id}/retry", responses={404: problem, 409: problem, 412: problem})
-    async def retry(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
-        """Start a failed erasure again."""
-        await store.retry(id_, revision=_revision(if_match))
-        await try_to_enqueue("erase", id_)
-        return await shown(response, id_)
-
-    async def decide(decision: Decision, id_: str, response: Response, if_match: str | None) -> ForgetRequest:
-        if await store.review(id_, decision, revision=_revision(if_match)) is State.GUARDED:
-            await try_to_enqueue("erase", id_)
-        return await shown(response, id_)
-
-    @routes.post("/forget-requests/{id}/approve", responses={404: problem, 409: problem, 412: problem})
-    async def approve(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
-        """A request that awaits review is to be enforced."""
-        return await decide("approve", id_, response, if_match)
-
-    @routes.post("/forget-requests/{id}/reject", responses={404: problem, 409: problem, 412: problem})
-    async def reject(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
-        """A request that awaits review is not; what is stored of its subject is deleted."""
-        return await decide("reject", id_, response, if_match)
-
-    @routes.post("/forget-requests/{id}/hold", responses={404: problem, 409: problem, 412: problem})
-    async def hold(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
-        """Nothing more happens to a request until it is released. A guard that is on stays on."""
-        return await decide("hold", id_, response, if_match)
-
-    @routes.post("/forget-requests/{id}/release", responses={404: problem, 409: problem, 412: problem})
-    async def release(id_: Id, response: Response, if_match: IfMatch = None) -> ForgetRequest:
-        """A request on hold goes on from where it was; an erasure that was interrupted starts again."""
-        return await decide("release", id_, response, if_match)
-
     @routes.get(
-        "/forget-requests/{id}/events",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, 404: problem},
+        "/forget-requests/{id}",
+        response_model=ForgetRequest,
+        responses={**problems(404), 200: {"headers": _ETAG}, 304: {"description": "as If-None-Match has it"}},
     )
-    async def events(
-        id_: Id, request: Request, last_event_id: Annotated[str | None, Header()] = None
-    ) -> StreamingResponse:
-        """Every transition and progress report, from the first or after Last-Event-ID, until the request settles."""
-        if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
-            raise Problem(400, "invalid_event_id", "Invalid Last-Event-ID", "Send an id of this event stream, or none.")
-        await store.get(id_)
-        stream = _stream(store, id_, last_event_id or "0-0", request, closing)
-        return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    async def get_request(
+        id_: RequestId,
+        response: Response,
+        if_none_match: Annotated[str | None, Header(description="an ETag: answer 304 if nothing changed")] = None,
+    ) -> ForgetRequest | Response:
+        """One request."""
+        request = await store.get(id_)
+        if is_known(request.etag, if_none_match):
+            return Response(status_code=304, headers={"ETag": request.etag})
+        response.headers["ETag"] = request.etag
+        return request
 
     @routes.get("/policy")
     async def policy() -> PolicyState:
         """Which policy is in force, and how far."""
         return await store.policy()
 
+    for other in (search_router(store), review_router(store, enqueue), event_router(store, closing)):
+        routes.include_router(other)
     return routes
 
 
-async def _stream(
-    store: Store, id_: str, last: str, request: Request, closing: Callable[[], bool]
-) -> AsyncIterator[str]:
-    quiet = 0
-    try:
-        batch = await store.events(id_, last, block=False)
-        while not closing():
-            for event in batch:
-                last = event.id
-                yield _frame(event)
-            if not batch:
-                quiet += 1
-                if quiet % KEEP_ALIVE_EVERY == 0:
-                    yield ": keep-alive\n\n"
-            # An older settled state may have been left again: only the newest counts, once everything is sent.
-            if await _is_settled(store, id_) and not await store.events(id_, last, block=False):
-                return
-            if await request.is_disconnected():
-                return
-            batch = await store.events(id_, last)
-    except StoreUnavailable:
-        return  # the client comes back with Last-Event-ID
-
-
-async def _is_settled(store: Store, id_: str) -> bool:
-    request = await store.get(id_)
-    return request.state in _SETTLED or (request.state is State.GUARDED and request.erasure.method == "guard_only")
-
-
-def _frame(event: Event) -> str:
-    return f"id: {event.id}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n"
-
-
-def _revision(if_match: str | None) -> str | None:
-    return if_match.strip().strip('"') if if_match and if_match.strip() != "*" else None
-
-
-def _require_json(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise Problem(415, "unsupported_media_type", "Unsupported media type", "Send Content-Type: application/json.")
+def require_languages(body: ForgetRequestIn, languages: Collection[str]) -> None:
+    """Raises a problem (422) if a language is asked for in which the deployment cannot verify an erasure."""
+    message = f"the deployment does not verify in it; it has {', '.join(sorted(languages))}"
+    unknown = [(f"languages[{at}]", message) for at, language in enumerate(body.languages) if language not in languages]
+    if languages and unknown:
+        raise invalid_fields(unknown)

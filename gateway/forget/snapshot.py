@@ -9,9 +9,11 @@ from typing import Any
 from gateway.forget.facts_at_rest import FactsAtRest, Learned
 from gateway.forget.model import ForgetRequestIn, InContext, State
 from gateway.forget.sealer import Sealer
+from gateway.forget.subject import Subject
 from gateway.guards.actions import Response
 from gateway.guards.hashed import HashedPhrases
 from gateway.guards.normalise import fold
+from gateway.guards.told import told_phrases
 from gateway.security.keys import ApiKey
 
 
@@ -36,6 +38,9 @@ class Composite:
     stage: str
     requests: frozenset[str]
     verified: frozenset[str]
+    base_digest: str = field(default="", compare=False)
+    weights_digest: str = field(default="", compare=False)
+    layers: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class EnforcedRequest:
     state: State = field(compare=False)  # as of the last change of the policy
     response: Response
     names: tuple[str, ...] = field(repr=False)
+    spoken_names: tuple[str, ...] = field(repr=False)  # of these, what people call it: no identifiers
     exclusions: tuple[str, ...] = field(repr=False)
     phrases: tuple[str, ...] = field(repr=False)
     attributes: tuple[str, ...] = field(repr=False)  # what each phrase is a value of; empty where unknown
@@ -88,6 +94,9 @@ def parse_composite(flat: Sequence[str]) -> Composite | None:
         stage=fields["stage"],
         requests=split_ids(fields["requests"]),
         verified=split_ids(fields["verified"]),
+        base_digest=fields.get("base", ""),
+        weights_digest=fields.get("weights", ""),
+        layers=tuple(map(int, filter(None, fields.get("layers", "").split(",")))),
     )
 
 
@@ -122,15 +131,18 @@ def parse_changes(reply: Sequence[Any], sealer: Sealer, facts: FactsAtRest) -> C
 
 
 def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer, facts: FactsAtRest) -> EnforcedRequest:
-    state, response, sealed_subject, sealed_knowledge = record
+    state, response, sealed_subject, *sealed_facts = record
     subject = json.loads(sealer.unseal(sealed_subject, id_))
-    learned = facts.loads(sealer.unseal(sealed_knowledge, id_), id_) if sealed_knowledge else Learned()
-    names = dict.fromkeys((*subject["names"], *learned.aliases))
+    given, found = (facts.loads(sealer.unseal(text, id_), id_) if text else Learned() for text in sealed_facts)
+    learned = given.with_more(found)
+    identifiers = tuple(subject.get("identifiers", {}).values())
+    spoken = tuple(dict.fromkeys((*subject["names"], *learned.aliases)))
     return EnforcedRequest(
         id=id_,
         state=State(state),
         response=response,
-        names=tuple(names),
+        names=(*spoken, *identifiers),
+        spoken_names=spoken or identifiers,
         exclusions=tuple(subject["exclusions"]),
         phrases=learned.phrases,
         attributes=learned.attributes,
@@ -150,14 +162,34 @@ def same_wish(request: ForgetRequestIn) -> str:
     return json.dumps((names, exclusions, description, options))
 
 
+def findable(subject: Subject) -> frozenset[str]:
+    """Under what a request is found: its names, aliases and identifiers, folded."""
+    return frozenset(fold(name).text for name in subject.names)
+
+
 def subject_text(request: ForgetRequestIn) -> str:
-    """What is sealed of a request at submission: its subject, and how its guard reads prompts."""
+    """What is sealed of a request at submission for its guard: the subject, and how prompts are read."""
     subject = request.subject
     sealed = {
-        "names": subject.names,
+        "names": subject.spoken_names,
+        "identifiers": subject.identifiers,
+        "creators": subject.creators,
         "exclusions": request.exclusions,
         "description": subject.description,
         "in_context": request.in_context,
         "audiences": request.audiences,
     }
     return json.dumps(sealed, ensure_ascii=False)
+
+
+def training_text(request: ForgetRequestIn) -> str:
+    """What is sealed for the erasure alone, and deleted after it; empty where the client gave nothing of that kind."""
+    if not request.subject.excerpts and not request.evidence.told:
+        return ""
+    return json.dumps({"excerpts": request.subject.excerpts, **request.evidence.model_dump()}, ensure_ascii=False)
+
+
+def given_phrases(request: ForgetRequestIn) -> tuple[str, ...]:
+    """What the guard keeps of creators, excerpts and evidence: phrases that tell enough, never a whole text."""
+    subject = request.subject
+    return told_phrases((*subject.creators, *subject.excerpts, *request.evidence.told), subject.names)

@@ -6,26 +6,30 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
-
-import redis.asyncio
+from typing import Any
 
 from gateway.actor import acting
-from gateway.forget.connection import BLOCK_S, connect
+from gateway.forget.connection import BLOCK_S
 from gateway.forget.errors import (
     IdempotencyConflict,
     IllegalTransition,
-    InvalidCursor,
     RequestNotFound,
     RevisionMismatch,
 )
-from gateway.forget.facts_at_rest import FactsAtRest
-from gateway.forget.model import AdapterState, Decision, ForgetRequest, ForgetRequestIn, PolicyState, Replicas, State
-from gateway.forget.resource import GROUNDS, View, moment, parse_view
-from gateway.forget.scripted import Scripted
+from gateway.forget.model import AdapterState, Decision, ForgetRequestIn, PolicyState, Replicas, State
+from gateway.forget.record_store import RecordStore
+from gateway.forget.resource import GROUNDS, moment
 from gateway.forget.scripts import ROOT
-from gateway.forget.sealer import Sealer
-from gateway.forget.snapshot import Changes, Mark, parse_changes, same_wish, subject_text
+from gateway.forget.snapshot import (
+    Changes,
+    Mark,
+    findable,
+    given_phrases,
+    parse_changes,
+    same_wish,
+    subject_text,
+    training_text,
+)
 
 ANONYMOUS = "anonymous"
 PROOF = "of the sealing keys"
@@ -50,18 +54,8 @@ class Acknowledgement:
     moved: tuple[tuple[str, State], ...]
 
 
-class Store(Scripted):
+class Store(RecordStore):
     """Forget requests in Redis. Every method raises `StoreUnavailable` when Redis is away."""
-
-    def __init__(self, client: redis.asyncio.Redis, sealer: Sealer, facts: FactsAtRest | None = None) -> None:
-        super().__init__(client)
-        self._sealer = sealer
-        self._facts = facts or FactsAtRest()
-
-    @classmethod
-    def from_url(cls, url: str, sealer: Sealer, facts: FactsAtRest | None = None) -> Self:
-        """A store on the Redis at `url`; connects when first used."""
-        return cls(connect(url), sealer, facts)
 
     async def check_keys(self) -> None:
         """Opens what the first process sealed here.
@@ -89,7 +83,9 @@ class Store(Scripted):
             IdempotencyConflict: the key was used with another body.
         """
         id_ = str(uuid.uuid4())
-        fingerprint = self._sealer.fingerprint
+        fingerprint, seal = self._sealer.fingerprint, self._sealer.seal
+        phrases = await asyncio.to_thread(given_phrases, request)
+        training = training_text(request)
         # `model_dump_json` keeps the order of the fields: equal bodies have equal forms, however they were written.
         reply = await self._write(
             "submit",
@@ -101,66 +97,45 @@ class Store(Scripted):
             request.erase,
             "guard_only" if request.guard_only else "auto",
             json.dumps(request.labels),
-            self._sealer.seal(subject_text(request), id_),
+            seal(subject_text(request), id_),
             request.in_context,
             json.dumps(request.audiences),
             json.dumps(request.model_dump(include=set(GROUNDS))),
             fingerprint(same_wish(request)),
             State.RECEIVED if trusted else State.AWAITING_REVIEW,
+            seal(self._facts.dumps(phrases, (), id_), id_) if phrases else "",
+            seal(training, id_) if training else "",
+            ",".join(sorted(map(self._term, findable(request.subject)))),
+            json.dumps(request.languages),
         )
         if reply[0] == "conflict":
             raise IdempotencyConflict("this Idempotency-Key was used with another body")
         return str(reply[1])
 
-    async def get(self, id_: str) -> ForgetRequest:
-        """The request as it stands.
-
-        Raises:
-            RequestNotFound: there is none with this id.
-        """
-        request = (await self._view([id_])).requests[0]
-        if request is None:
-            raise RequestNotFound(id_)
-        return request
-
-    async def page(
-        self, *, state: State | None = None, kind: str | None = None, limit: int = 50, cursor: str | None = None
-    ) -> tuple[list[ForgetRequest], str | None]:
-        """A page of requests, newest first, and the cursor of the next page.
-
-        Raises:
-            InvalidCursor: `cursor` is not from this list.
-        """
-        if cursor is not None and not (14 < len(cursor) <= 50 and cursor[:13].isdigit() and cursor[13] == ":"):
-            raise InvalidCursor("unknown cursor")
-        following, *ids = await self._run("list", state or "", kind or "", limit, cursor or "")
-        requests = (await self._view(ids)).requests if ids else []
-        return [request for request in requests if request is not None], following or None
-
-    async def withdraw(self, id_: str, *, revision: str | None = None) -> bool:
+    async def withdraw(self, id_: str, *, revisions: str = "") -> bool:
         """Drops the guard and starts the way out of the weights; says whether a rebuild has to be queued.
 
         Raises:
             RequestNotFound, RevisionMismatch, IllegalTransition (it is withdrawn already).
         """
-        reply = self._accepted(await self._write("withdraw", id_, revision or ""), id_)
+        reply = self._accepted(await self._write("withdraw", id_, revisions), id_)
         return bool(reply[1] == "rebuild")
 
-    async def retry(self, id_: str, *, revision: str | None = None) -> None:
+    async def retry(self, id_: str, *, revisions: str = "") -> None:
         """Lets a failed erasure start again.
 
         Raises:
             RequestNotFound, RevisionMismatch, IllegalTransition (it did not fail).
         """
-        self._accepted(await self._write("retry", id_, revision or ""), id_)
+        self._accepted(await self._write("retry", id_, revisions), id_)
 
-    async def review(self, id_: str, decision: Decision, *, revision: str | None = None) -> State:
+    async def review(self, id_: str, decision: Decision, *, revisions: str = "") -> State:
         """Carries out a reviewer's decision; returns the state after it.
 
         Raises:
             RequestNotFound, RevisionMismatch, IllegalTransition (its state does not allow the decision).
         """
-        return State(self._accepted(await self._write("review", id_, revision or "", decision), id_)[1])
+        return State(self._accepted(await self._write("review", id_, revisions, decision), id_)[1])
 
     async def changes(self, since: Mark) -> Changes:
         """What a replica at `since` has to apply to be up to date.
@@ -234,9 +209,6 @@ class Store(Scripted):
         states = list(State)
         version, enforced, _, *counts = await self._run("overview", *states)
         return version, enforced, dict(zip(states, counts, strict=True))
-
-    async def _view(self, ids: Sequence[str]) -> View:
-        return parse_view(await self._run("read", *ids))
 
     async def _read_stream(self, key: str, after: str, block_s: float | None) -> list[tuple[str, Mapping[str, str]]]:
         block_ms = None if block_s is None else max(1, int(block_s * 1000))  # 0 would mean for ever

@@ -164,9 +164,14 @@ class WorkerStore:
                 join_ids(composite.verified),
             )
         )
+        made_of = (
+            ("", "", "")
+            if composite is None
+            else (composite.base_digest, composite.weights_digest, ",".join(map(str, composite.layers)))
+        )
         measured_on = {"composite_digest": composite.digest if composite else None}
         texts = {id_: json.dumps({**figures, **measured_on}) for id_, figures in (verifications or {}).items()}
-        self._attempt("publish", attempt, *fields, join_ids(regressed), json.dumps(texts))
+        self._attempt("publish", attempt, *fields, join_ids(regressed), json.dumps(texts), *made_of)
 
     def fail(self, attempt: Attempt, reason: str, verification: Mapping[str, Any] | None = None) -> None:
         """The erasure failed; the guard stays on. Everybody sees `reason`: fixed text, nothing of the subject."""

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 
+from gateway.forget.problem_route import ProblemRoute
 from gateway.forget.problems import MEDIA_TYPE, ProblemDetails
-from gateway.forget.routes import ProblemRoute
 from gateway.security.forms import KeyList, MadeKey, NewKey, make, shown
 from gateway.security.key_store import KeyStore
 

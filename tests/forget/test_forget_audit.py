@@ -110,7 +110,7 @@ async def test_entries_are_canonical_and_chained(desk: Desk, log: AuditLog) -> N
 async def test_an_act_that_is_refused_leaves_none(desk: Desk, log: AuditLog) -> None:
     id_ = await desk.guarded()
     before = await log.head()
-    for refused in (desk.store.retry(id_), desk.store.withdraw(id_, revision="1")):
+    for refused in (desk.store.retry(id_), desk.store.withdraw(id_, revisions="1")):
         with pytest.raises(Exception, match="the request"):
             await refused
     assert await log.head() == before

@@ -249,7 +249,7 @@ async def test_what_would_happen(http: httpx.AsyncClient, replica: Replica) -> N
         ({"subject": {}}, 422, "validation_failed"),
         ({**BODY, "kind": "planet"}, 422, "validation_failed"),
         ({**BODY, "colour": "red"}, 422, "validation_failed"),
-        ({"subject": {"name": "x" * 70_000}}, 413, "body_too_large"),
+        ({"subject": {"name": "x" * 270_000}}, 413, "body_too_large"),
     ],
 )
 async def test_errors_are_those_of_a_forget_request(

@@ -123,7 +123,7 @@ async def test_over_http(
     assert_problem(await http.post(f"{PATH}/{id_}/release"), 409, "illegal_transition")
     assert_problem(await http.post(f"{PATH}/{id_}/approve", headers={"If-Match": '"7"'}), 412, "revision_mismatch")
     approved = await http.post(f"{PATH}/{id_}/approve", headers={"If-Match": '"1"'})
-    assert approved.json()["state"] == "received" and approved.headers["etag"] == '"2"'
+    assert approved.json()["state"] == "received" and approved.headers["etag"].startswith('"2-')
     await desk.acknowledge()
     for act, state in (("hold", "on_hold"), ("release", "guarded")):
         assert (await http.post(f"{PATH}/{id_}/{act}")).json()["state"] == state

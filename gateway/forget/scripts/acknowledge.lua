@@ -2,6 +2,7 @@
 -- ARGV: replica, version, chain at it, digest of the adapter or '', lease in ms
 -- Returns: whether the log the replica followed is this one, the version of the policy, then id, state of what moved.
 local ADVANCED_AT_ONCE = 1000
+local DURATIONS = 20 -- of the latest erasures, to foretell the next
 
 local version = tonumber(ARGV[2])
 local same_log = chain_at(version) == ARGV[3]
@@ -50,7 +51,12 @@ advance('received', 'guarded', function(id)
   end
 end)
 advance('verifying', 'erased', function(id)
-  return adapter_everywhere and verified[id]
+  if not (adapter_everywhere and verified[id]) then
+    return false
+  end
+  redis.call('LPUSH', key('durations'), now - (get(id, 'begun') or now))
+  redis.call('LTRIM', key('durations'), 0, DURATIONS - 1)
+  return true
 end)
 advance('withdrawing', 'withdrawn', function(id)
   if is_applied(id) and adapter_everywhere and not contained[id] then

@@ -16,7 +16,7 @@ end
 local attempts = tonumber(get(id, 'attempt'))
 if state == 'guarded' and not erases(id) then
   if attempts >= tonumber(ARGV[4]) then
-    redis.call('SREM', key('work'), id)
+    needs_no_work(id)
     return {'exhausted', state}
   end
 elseif state ~= 'withdrawing' then
@@ -34,6 +34,8 @@ elseif state ~= 'withdrawing' then
   if state ~= 'erasing' then
     move(id, 'erasing', '')
   end
+  redis.call('HSETNX', record(id), 'begun', now)
+  redis.call('SET', key('begun'), now)
 end
 redis.call('HSET', record(id), 'token', token, 'lease', now + tonumber(ARGV[3]), 'removals', removals())
 return {'ok', get(id, 'state'), redis.call('HINCRBY', record(id), 'attempt', 1)}

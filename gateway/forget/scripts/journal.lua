@@ -139,6 +139,19 @@ local function lacks_knowledge(id)
   return get(id, 'kind') == 'person' and not get(id, 'knowledge')
 end
 
+-- Who waits for a worker; of the erasures among them, in which order they came.
+local function needs_work(id)
+  redis.call('SADD', key('work'), id)
+  if erases(id) then
+    redis.call('ZADD', key('queue'), 0, get(id, 'member'))
+  end
+end
+
+local function needs_no_work(id)
+  redis.call('SREM', key('work'), id)
+  redis.call('ZREM', key('queue'), get(id, 'member'))
+end
+
 -- Sets of ids that follow from the record alone.
 local function index(id, target)
   if UNENFORCED[target] then
@@ -147,9 +160,9 @@ local function index(id, target)
     redis.call('SADD', key('enforced'), id)
   end
   if target == 'erasing' or (target == 'guarded' and (erases(id) or lacks_knowledge(id))) then
-    redis.call('SADD', key('work'), id)
+    needs_work(id)
   elseif target ~= 'verifying' then
-    redis.call('SREM', key('work'), id)
+    needs_no_work(id)
   end
 end
 
@@ -181,7 +194,11 @@ local function forget_subject(id)
   if wish and redis.call('HGET', key('wishes'), wish) == id then
     redis.call('HDEL', key('wishes'), wish)
   end
-  redis.call('HDEL', record(id), 'subject', 'knowledge', 'wish')
+  for _, term in ipairs((split(get(id, 'terms')))) do
+    redis.call('SREM', key('found', term), id)
+  end
+  redis.call('ZREM', key('training'), get(id, 'member'))
+  redis.call('HDEL', record(id), 'subject', 'given', 'training', 'knowledge', 'wish', 'terms')
 end
 
 local function touch(id)
@@ -198,11 +215,12 @@ local function holds(id, token)
 end
 
 -- Why a change that a client asks for is not made: there is no such request, or it is not as the client saw it.
-local function refusal(id, revision)
+local function refusal(id, revisions)
   if not get(id, 'state') then
     return {'missing'}
   end
-  if revision ~= '' and get(id, 'revision') ~= revision then
+  local _, allowed = split(revisions)
+  if revisions ~= '' and not allowed[get(id, 'revision')] then
     return {'revision'}
   end
 end

@@ -7,7 +7,7 @@ end
 redis.call('HSET', record(id), 'knowledge', ARGV[3])
 if not erases(id) then
   end_attempt(id)
-  redis.call('SREM', key('work'), id)
+  needs_no_work(id)
 end
 touch(id)
 return {'ok', advance_policy(id, 'knowledge')}

@@ -1,7 +1,8 @@
 -- A composite adapter becomes the one to be live. Refused if it would bring back a withdrawn request or lose an active
 -- one.
 -- ARGV: id and token of the attempt, digest ('' : none), path, rank, stage, sorted ids of the requests in it, ids of those
---       it was verified for, ids of those whose re-check failed, verifications as JSON {id: JSON text}
+--       it was verified for, ids of those whose re-check failed, verifications as JSON {id: JSON text}, digests of base
+--       and weights, numbers of the layers
 local id, token, digest, stage = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
 if not holds(id, token) then
   return {'stale'}
@@ -42,7 +43,8 @@ end
 redis.call('DEL', key('composite'))
 if digest ~= '' then
   redis.call('HSET', key('composite'), 'digest', digest, 'path', ARGV[4], 'rank', ARGV[5], 'stage', stage,
-    'requests', ARGV[7], 'verified', table.concat(verified, ','))
+    'requests', ARGV[7], 'verified', table.concat(verified, ','), 'base', ARGV[11], 'weights', ARGV[12],
+    'layers', ARGV[13])
   local same_set = redis.sha1hex(ARGV[7])
   -- An edit is a first step: it never takes the place of a trained adapter for the same set.
   if stage == 'trained' or redis.call('HEXISTS', key('composites'), same_set) == 0 then
@@ -59,21 +61,22 @@ for _, other in ipairs(verified) do
     move(other, 'verifying', '')
   end
   if newly_verified[other] and get(other, 'state') == 'verifying' then
-    redis.call('SREM', key('work'), other)
+    needs_no_work(other)
     end_attempt(other)
   end
 end
 for other in pairs(regressed) do
   if get(other, 'state') == 'verifying' then
-    redis.call('SADD', key('work'), other)
+    needs_work(other)
   elseif get(other, 'state') == 'erased' then
     redis.call('HSET', record(other), 'attempt', 0)
+    redis.call('HDEL', record(other), 'begun')
     move(other, 'guarded', 'recheck_failed')
   end
 end
 for _, member in ipairs(redis.call('ZRANGE', key('state', 'withdrawing'), 0, -1)) do
   local withdrawing = id_of(member)
-  redis.call('SREM', key('work'), withdrawing)
+  needs_no_work(withdrawing)
   end_attempt(withdrawing)
 end
 local version = advance_policy(id, 'published')

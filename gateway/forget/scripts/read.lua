@@ -1,7 +1,7 @@
 -- Requests as they stand, with what is needed to say how well they are protected.
 -- ARGV: ids
--- Returns: version, replicas as {version, adapter} pairs, composite (flat), then each request (flat; empty: no such
--- request)
+-- Returns: version, replicas as {version, adapter} pairs, composite (flat), {when an erasure last began or false, how
+-- long the latest took in ms}, then each request (flat, with how many erasures are before its own; empty: no such request)
 local replicas = {}
 local reports = redis.call('HGETALL', key('replicas'))
 for at = 1, #reports, 2 do
@@ -10,8 +10,14 @@ for at = 1, #reports, 2 do
     replicas[#replicas + 1] = {report.version, report.adapter}
   end
 end
-local reply = {(head()), replicas, redis.call('HGETALL', key('composite'))}
+local pace = {redis.call('GET', key('begun')), unpack(redis.call('LRANGE', key('durations'), 0, -1))}
+local reply = {(head()), replicas, redis.call('HGETALL', key('composite')), pace}
 for _, id in ipairs(ARGV) do
-  reply[#reply + 1] = redis.call('HGETALL', record(id))
+  local flat = redis.call('HGETALL', record(id))
+  if #flat > 0 then
+    flat[#flat + 1] = 'ahead'
+    flat[#flat + 1] = redis.call('ZLEXCOUNT', key('queue'), '-', '(' .. get(id, 'member'))
+  end
+  reply[#reply + 1] = flat
 end
 return reply

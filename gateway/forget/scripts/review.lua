@@ -1,5 +1,5 @@
 -- A reviewer decides about a request. A hold stops the work, never the guard: what was enforced stays enforced.
--- ARGV: id, expected revision or '', decision
+-- ARGV: id, expected revisions or '', decision
 local id, decision = ARGV[1], ARGV[3]
 local refused = refusal(id, ARGV[2])
 if refused then

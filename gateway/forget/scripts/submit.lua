@@ -1,7 +1,8 @@
 -- A new request becomes received and part of the policy, or awaits a review.
 -- ARGV: id, hashed idempotency key or "", fingerprint of the body, kind, response, erase as asked, erase as decided
 --       (auto or guard_only), labels, sealed subject (with what the guard reads), in_context and audiences to be shown,
---       grounds, HMAC of what is wished for, first state (received or awaiting_review)
+--       grounds, HMAC of what is wished for, first state (received or awaiting_review), sealed phrases as given or '',
+--       sealed training inputs or '', HMACs to find it by (comma-separated), languages
 local id, idempotency, fingerprint = ARGV[1], ARGV[2], ARGV[3]
 
 if idempotency ~= '' then
@@ -23,7 +24,17 @@ local member = string.format('%013.0f:%s', now, id)
 redis.call('HSET', record(id), 'kind', ARGV[4], 'response', ARGV[5], 'requested', ARGV[6], 'erase', ARGV[7],
   'labels', ARGV[8], 'subject', ARGV[9],
   'in_context', ARGV[10], 'audiences', ARGV[11], 'grounds', ARGV[12], 'wish', ARGV[13], 'member', member, 'created', now,
-  'attempt', 0)
+  'terms', ARGV[17], 'languages', ARGV[18], 'attempt', 0)
+if ARGV[15] ~= '' then
+  redis.call('HSET', record(id), 'given', ARGV[15])
+end
+if ARGV[16] ~= '' then
+  redis.call('HSET', record(id), 'training', ARGV[16])
+  redis.call('ZADD', key('training'), 0, member)
+end
+for _, term in ipairs((split(ARGV[17]))) do
+  redis.call('SADD', key('found', term), id)
+end
 local same = redis.call('HGET', key('wishes'), ARGV[13])
 if same and not OVER[get(same, 'state')] then
   redis.call('HSET', record(id), 'duplicate', same)

@@ -1,5 +1,5 @@
 -- A request becomes withdrawing: its guard leaves the policy, its share of the composite adapter has to go.
--- ARGV: id, expected revision or ''
+-- ARGV: id, expected revisions or ''
 local id = ARGV[1]
 local refused = refusal(id, ARGV[2])
 if refused then
@@ -56,7 +56,7 @@ if contained[id] then
     redis.call('DEL', key('composite'))
     redis.call('HSET', key('composite'), unpack(earlier))
   else
-    redis.call('SADD', key('work'), id)
+    redis.call('SADD', key('work'), id) -- a rebuild, no erasure
     next_step = 'rebuild'
   end
 end
