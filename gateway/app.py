@@ -97,7 +97,12 @@ class _Gateway:
             dry_runs = DryRuns(self._policy, self._sampled_prompts)
             routers = [
                 *plane.routers(dry_runs, self._closing, lambda: worker.state, domain_for(folder).languages),
-                proof_router(plane.audit_log, plane.signer, deployment(layer_map.base_digest, options)),
+                proof_router(
+                    plane.audit_log,
+                    plane.signer,
+                    deployment(layer_map.base_digest, options),
+                    fetch=plane.storage.fetch,
+                ),
             ]
             observer = metrics.PrometheusObserver()
             await serve(options, on_ready, routers, self._tell, observer=observer, configure=plane.guard)

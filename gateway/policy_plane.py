@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from gateway import metrics
 from gateway.actor import acting
+from gateway.adapter_storage import AdapterStorage
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import router as audit_router
 from gateway.forget.dry_run import DryRuns
@@ -66,6 +67,7 @@ class PolicyPlane:
     keys: KeyStore
     audit_log: AuditLog
     signer: Signer
+    storage: AdapterStorage
     ring: KeyRing
     replica: Replica
     used: dict[str, float]  # API keys, and when they were last used here
@@ -175,6 +177,7 @@ async def policy_plane(
             if state is State.GUARDED:
                 await plane.enqueue("erase", request_id)
 
+        storage = AdapterStorage(settings.adapters_dir, settings.adapters_url)
         replica = Replica(
             store,
             apply,
@@ -183,8 +186,9 @@ async def policy_plane(
             on_keys=ring.replace,
             max_staleness_s=settings.max_staleness_s,
             encoder=await asyncio.to_thread(load_encoder, settings.encoder),
+            fetch=storage.fetch,
         )
-        plane = PolicyPlane(settings, redis_url, store, jobs, keys, audit_log, signer, ring, replica, {})
+        plane = PolicyPlane(settings, redis_url, store, jobs, keys, audit_log, signer, storage, ring, replica, {})
         yield plane
 
 

@@ -28,6 +28,11 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         None, description="Redis >= 6.2, a Sentinel or a Cluster; default: embedded in the data directory"
     )
+    adapters_url: str | None = Field(
+        None,
+        description="storage that replicas and workers on several machines share, for fsspec (s3://bucket/adapters, a "
+        "folder); default: they share the data directory",
+    )
     worker: bool = Field(True, description="start an erasure worker beside the gateway")
     worker_threads: PositiveInt = Field(2, description="torch threads of the erasure worker")
     worker_device: str = Field("cpu", description="where the erasure worker holds the model: cpu, cuda or cuda:N")

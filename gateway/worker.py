@@ -16,8 +16,9 @@ from redis.exceptions import RedisError
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
+from gateway.adapter_storage import AdapterStorage
 from gateway.forget.embedded import EmbeddedRedis
-from gateway.forget.errors import CompositeConflict, NothingToDo, SealError, StaleAttempt
+from gateway.forget.errors import AdapterUnavailable, CompositeConflict, NothingToDo, SealError, StaleAttempt
 from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.jobs import QUEUE
 from gateway.forget.model import State
@@ -53,9 +54,11 @@ Build = Callable[[Subject, list[Subject], Adapter | None, Callable[[str, float],
 class ErasureWorker:
     """One model, loaded once; one request at a time."""
 
-    def __init__(self, store: WorkerStore, eraser: Eraser) -> None:
+    def __init__(self, store: WorkerStore, eraser: Eraser, storage: AdapterStorage | None = None) -> None:
+        """Without `storage` all machines share the eraser's folder."""
         self._store = store
         self._eraser = eraser
+        self._storage = storage or AdapterStorage(Path("adapters"))
 
     def run(self, request_id: str) -> None:
         """Erase the request, or rebuild without it when it is being withdrawn; nothing to do is no error.
@@ -88,7 +91,7 @@ class ErasureWorker:
 
         self._store.progress(attempt, "edit", 0.0)
         current = self._eraser.edit(new, current, covered)
-        self._store.publish_composite(attempt, _composite(current))
+        self._store.publish_composite(attempt, self._composite(current))
 
         builds: list[Build] = [self._eraser.train, self._eraser.train]
         if covered:
@@ -123,7 +126,7 @@ class ErasureWorker:
         snapshot = self._store.snapshot()
         subjects = {request.id: Subject(request.id, request.spoken_names) for request in snapshot.enforced}
         live = snapshot.composite
-        return subjects, adapters.load(Path(live.path)) if live else None
+        return subjects, adapters.load(self._storage.fetch(live.digest, live.path)) if live else None
 
     def _verify_all(
         self, attempt: Attempt, adapter: Adapter | None, subjects: list[Subject]
@@ -142,24 +145,25 @@ class ErasureWorker:
         passed = frozenset(id_ for id_, result in results.items() if result.passed)
         self._store.publish_composite(
             attempt,
-            _composite(adapter, passed) if adapter else None,
+            self._composite(adapter, passed) if adapter else None,
             regressed=frozenset(results) - passed,
             verifications={id_: asdict(result) for id_, result in results.items()},
         )
 
-
-def _composite(adapter: Adapter, verified: frozenset[str] = frozenset()) -> Composite:
-    return Composite(
-        digest=adapter.digest,
-        path=str(adapter.path),
-        rank=adapter.rank,
-        stage=adapter.stage,
-        requests=frozenset(adapter.subjects),
-        verified=verified,
-        base_digest=adapter.base_digest,
-        weights_digest=adapter.weights_digest,
-        layers=adapter.layers,
-    )
+    def _composite(self, adapter: Adapter, verified: frozenset[str] = frozenset()) -> Composite:
+        """What is told of an adapter, once every replica can have it."""
+        self._storage.publish(adapter.digest, adapter.path)
+        return Composite(
+            digest=adapter.digest,
+            path=str(adapter.path),
+            rank=adapter.rank,
+            stage=adapter.stage,
+            requests=frozenset(adapter.subjects),
+            verified=verified,
+            base_digest=adapter.base_digest,
+            weights_digest=adapter.weights_digest,
+            layers=adapter.layers,
+        )
 
 
 # RQ calls a function by its dotted path: the worker of this process has to be found from there.
@@ -173,7 +177,7 @@ def run(kind: str, request_id: str) -> None:
         worker.run(request_id)
     except (StaleAttempt, CompositeConflict) as overtaken:
         logger.info("%s of request %s was overtaken (%s)", kind, request_id, type(overtaken).__name__)
-    except (EraseError, SealError) as error:
+    except (EraseError, SealError, AdapterUnavailable) as error:
         logger.error("%s of request %s: %s", kind, request_id, error)
     except Exception as error:
         at = error.__traceback__
@@ -218,7 +222,8 @@ def work(settings: Settings) -> None:
         domain, threads = domain_for(folder), settings.worker_threads
         eraser = Eraser(folder, settings.adapters_dir, layer_map, domain, threads=threads, placement=placement)
         print(LOADED, flush=True)
-        take_jobs(ErasureWorker(store, eraser), url)
+        storage = AdapterStorage(settings.adapters_dir, settings.adapters_url)
+        take_jobs(ErasureWorker(store, eraser, storage), url)
 
 
 def take_jobs(worker: ErasureWorker, url: str) -> None:

@@ -81,6 +81,8 @@ def _worker_environment(settings: Settings) -> dict[str, str]:
     for name in SEALING_SETTINGS:
         if (value := getattr(settings, name)) is not None:
             kept[f"UNLEARN_{name}".upper()] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if settings.adapters_url is not None:
+        kept["UNLEARN_ADAPTERS_URL"] = settings.adapters_url
     kept["UNLEARN_FACTS_AT_REST"] = settings.facts_at_rest
     kept["UNLEARN_FACTS_KEY_FILE"] = str(settings.facts_key_path)
     return kept | {"GOMP_SPINCOUNT": "10000", "TOKENIZERS_PARALLELISM": "false"}

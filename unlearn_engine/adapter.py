@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch.nn.functional import pad
 
+from unlearn_engine.adapter_digest import FILES, digest_of
 from unlearn_engine.durable import whole_folder
 from unlearn_engine.errors import RankExhausted, UnknownAdapter, UnsupportedModel
 from unlearn_engine.lowrank import Factors, LowRank, concatenate, rank
@@ -93,9 +94,9 @@ def export(
         "edited": sorted(edited),
         "weights_digest": hashlib.sha256(weights).hexdigest(),
     } | ({"audience": audience} if audience is not None else {})
-    digest = hashlib.sha256(b"\0".join((weights, config, _text(manifest)))).hexdigest()
-    files = {"adapter_model.safetensors": weights, "adapter_config.json": config, "manifest.json": _text(manifest)}
-    _write_folder(directory / digest, files)
+    contents = (weights, config, _text(manifest))
+    digest = digest_of(contents)
+    _write_folder(directory / digest, dict(zip(FILES, contents, strict=True)))
     return load(directory / digest)
 
 

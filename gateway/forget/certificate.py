@@ -4,15 +4,17 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from gateway.adapter_storage import Fetch, as_published
 from gateway.forget.audit_log import Standing
+from gateway.forget.errors import AdapterUnavailable
 from gateway.forget.figures import LABELS, figures
 from gateway.forget.model import ForgetRequest, State
 from gateway.forget.problems import Problem
 from gateway.forget.snapshot import Composite
 from gateway.verify_certificate import VERSIONS
+from unlearn_engine.adapter_digest import contents_of, digest_of
 
 NOT_PROVEN = (
     "that it is still in force after issued_at: ask the gateway; a failed re-check or a withdrawal ends it",
@@ -50,7 +52,7 @@ class Deployment:
     guards_can_be_bypassed: bool
 
 
-def content(standing: Standing, deployment: Deployment, now: datetime) -> dict[str, Any]:
+def content(standing: Standing, deployment: Deployment, now: datetime, fetch: Fetch = as_published) -> dict[str, Any]:
     """What the certificate of a request says. Reads the adapter's files: blocks for a moment.
 
     Raises:
@@ -83,7 +85,7 @@ def content(standing: Standing, deployment: Deployment, now: datetime) -> dict[s
         "method": {"name": request.erasure.method, "stage": composite.stage, "attempts": request.erasure.attempt},
         "digests": {
             "base_model": deployment.base_model,
-            "adapter": _adapter_weights(composite, deployment),
+            "adapter": _adapter_weights(composite, deployment, fetch),
             "composite": composite.digest,
             "engine_configuration": deployment.configuration,
         },
@@ -136,18 +138,16 @@ def _no_certificate(detail: str) -> Problem:
     return Problem(409, "no_certificate", "There is no certificate", detail)
 
 
-def _adapter_weights(composite: Composite, deployment: Deployment) -> str:
+def _adapter_weights(composite: Composite, deployment: Deployment, fetch: Fetch) -> str:
     """The digest of the adapter's weights, if its files have the digest that `unlearn_engine.adapter` published."""
     unreadable = Problem(
         503, "adapter_unreadable", "The adapter cannot be checked", "Its files are not as published; see the worker."
     )
-    names = ("adapter_model.safetensors", "adapter_config.json", "manifest.json")
     try:
-        weights, config, manifest = ((Path(composite.path) / name).read_bytes() for name in names)
-        made_for = json.loads(manifest)["base_digest"]
-    except (OSError, ValueError, KeyError):
+        contents = contents_of(fetch(composite.digest, composite.path))
+        made_for = json.loads(contents[-1])["base_digest"]
+    except (AdapterUnavailable, OSError, ValueError, KeyError):
         raise unreadable from None
-    found = hashlib.sha256(b"\0".join((weights, config, manifest))).hexdigest()
-    if (found, made_for) != (composite.digest, deployment.base_model):
+    if (digest_of(contents), made_for) != (composite.digest, deployment.base_model):
         raise unreadable
-    return hashlib.sha256(weights).hexdigest()
+    return hashlib.sha256(contents[0]).hexdigest()

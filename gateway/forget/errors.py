@@ -14,6 +14,7 @@ ForgetError
 ├── FactsKeyMissing         facts are stored as hashes and the key to them is not here
 ├── SealError               no sealing keys, or a sealed record cannot be opened with them
 ├── CompositeConflict       the set of active requests changed under the worker: start over from the new composite
+├── AdapterUnavailable      the files of an adapter are not to be had here, or are not those that were published
 ├── SigningKeyError         the key for certificates cannot be read
 └── EmbeddedRedisError      no server binary, or it does not start
 """
@@ -77,6 +78,10 @@ class CompositeConflict(ForgetError):
 
 class SealError(ForgetError):
     """A sealed record cannot be opened, or there are no keys to seal with: nothing may be guarded by halves."""
+
+
+class AdapterUnavailable(ForgetError):
+    """An adapter's files cannot be fetched or stored, or their digest is not its own."""
 
 
 class SigningKeyError(ForgetError):

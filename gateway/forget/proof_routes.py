@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Response
 from fastapi.responses import HTMLResponse
 
+from gateway.adapter_storage import Fetch, as_published
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.certificate import Deployment, content
 from gateway.forget.problem_route import ProblemRoute
@@ -24,8 +25,14 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def router(log: AuditLog, signer: Signer, deployment: Deployment, now: Callable[[], datetime] = _utc_now) -> APIRouter:
-    """The routes about what `log` tells of requests, signed by `signer` for `deployment`."""
+def router(
+    log: AuditLog,
+    signer: Signer,
+    deployment: Deployment,
+    now: Callable[[], datetime] = _utc_now,
+    fetch: Fetch = as_published,
+) -> APIRouter:
+    """The routes about what `log` tells of requests, signed by `signer` for `deployment`; `fetch` brings adapters."""
     problem: dict[str, Any] = {
         "description": "Problem details (RFC 9457)",
         "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
@@ -52,7 +59,7 @@ def router(log: AuditLog, signer: Signer, deployment: Deployment, now: Callable[
     async def certificate(id_: Id) -> Response:
         """What an erased request's erasure is vouched for with, signed; 409 while it is not, or no longer, erased."""
         standing = await log.standing(id_)
-        said = await asyncio.to_thread(content, standing, deployment, now())
+        said = await asyncio.to_thread(content, standing, deployment, now(), fetch)
         return Response(signer.signed("certificate", said), media_type="application/json", headers=NO_STORE)
 
     @routes.get("/{id}/report", response_model=Report, responses={200: html})

@@ -7,7 +7,9 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
+from gateway.adapter_storage import Fetch, as_published
 from gateway.forget.connection import BLOCK_S
 from gateway.forget.errors import ForgetError, StoreUnavailable
 from gateway.forget.model import State
@@ -25,6 +27,7 @@ OnKeys = Callable[[Sequence[ApiKey]], None]
 
 HEARTBEAT_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
+FETCH_POLL_S = 0.1
 STORE_RETRY_S = 0.5  # at most: a store that is back should find every replica back within a second or two
 
 
@@ -38,7 +41,8 @@ class Replica:
     While the store is away the last policy stays enforced; `ready` ends after `max_staleness_s`. If the store comes
     back with an older state, nothing that was enforced is dropped: see `orphans`.
 
-    `on_keys` gets every API key whenever one was made or revoked.
+    `on_keys` gets every API key whenever one was made or revoked. `fetch` brings an adapter by its digest and the
+    folder of the worker that published it (`gateway.adapter_storage`), in a thread; meanwhile guards go on.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Replica:
         on_keys: OnKeys | None = None,
         max_staleness_s: float = DEFAULT_LEASE_S,
         encoder: Encoder | None = None,
+        fetch: Fetch = as_published,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -60,6 +65,8 @@ class Replica:
         self._on_keys = on_keys
         self._max_staleness_s = max_staleness_s
         self._encoder = encoder
+        self._fetch = fetch
+        self._fetching: tuple[Composite, asyncio.Task[Path]] | None = None
         self._clock = clock
         self._heard_at = -math.inf
         self._acknowledged_at = -math.inf
@@ -205,6 +212,8 @@ class Replica:
             return min(left, BLOCK_S)
         composite = self._composite
         try:
+            if composite is not None and not await self._fetched(composite):
+                return FETCH_POLL_S
             await self._compile_and_apply(self._enforced, (), composite)
         except Exception as error:
             self._swap_pause_s = min(2 * self._swap_pause_s, LAST_RETRY_S)
@@ -219,8 +228,24 @@ class Replica:
         await self._acknowledge()
         return BLOCK_S
 
+    async def _fetched(self, composite: Composite) -> bool:
+        """Whether an adapter is here; if not, it is on its way, and nothing else waits for it."""
+        if self._fetching is None or self._fetching[0] != composite:
+            work = asyncio.to_thread(self._fetch, composite.digest, composite.path)
+            self._fetching = composite, asyncio.create_task(work)
+        task = self._fetching[1]
+        await asyncio.wait((task,), timeout=FETCH_POLL_S)
+        if not task.done():
+            return False
+        self._fetching = None
+        await task  # raises what went wrong
+        return True
+
     async def _compile_and_apply(self, mark: Mark, stale: Iterable[str], composite: Composite | None) -> None:
-        adapter = AdapterRef(composite.digest, composite.path, composite.rank) if composite else None
+        adapter = None
+        if composite is not None:
+            path = await asyncio.to_thread(self._fetch, composite.digest, composite.path)
+            adapter = AdapterRef(composite.digest, str(path), composite.rank)
         before = self._policy or compile_policy(0, {}, encoder=self._encoder)
         # After a failover the store counts from further back; the version enforced here never does.
         version = max(mark.version, before.version)

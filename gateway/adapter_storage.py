@@ -1,0 +1,106 @@
+"""Adapters by digest: verified before they are used, and brought from storage that replicas and workers share."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.forget.errors import AdapterUnavailable
+from unlearn_engine.adapter_digest import FILES, contents_of, digest_of
+from unlearn_engine.durable import whole_folder
+
+Fetch = Callable[[str, str], Path]
+
+
+def as_published(_: str, published_at: str) -> Path:
+    """An adapter where the worker has it, as it is."""
+    return Path(published_at)
+
+
+class AdapterStorage:
+    """Blocking: call it in a thread.
+
+    Args:
+        folder: adapters of this machine, each in a folder named by its digest.
+        url: what all machines share, for fsspec (`s3://bucket/adapters`, a mounted folder); None: they share `folder`.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        self._folder = folder
+        self._url = url
+        self._verified: dict[str, Path] = {}
+
+    def fetch(self, digest: str, published_at: str) -> Path:
+        """A folder of this machine with the adapter of this digest.
+
+        It is read once in this process's life; `published_at` is the folder in which the worker that made it has it.
+
+        Raises:
+            AdapterUnavailable: its files are not to be had, or are others.
+        """
+        known = self._verified.get(digest)
+        if known is None or not known.is_dir():
+            self._verified[digest] = known = self._found(digest, published_at)
+        return known
+
+    def publish(self, digest: str, folder: Path) -> None:
+        """Puts an adapter where all machines find it; nothing to do where they share their folders.
+
+        Raises:
+            AdapterUnavailable: the storage does not take it.
+        """
+        if self._url is None:
+            return
+        try:
+            storage, root = _opened(self._url)
+            if storage.exists(f"{root}/{digest}/{FILES[-1]}"):
+                return
+            storage.makedirs(f"{root}/{digest}", exist_ok=True)
+            for name, content in zip(FILES, contents_of(folder), strict=True):  # the manifest last: all is there
+                storage.pipe_file(f"{root}/{digest}/{name}", content)
+        except Exception as error:  # of whatever library speaks to the storage; its words may hold its keys
+            raise AdapterUnavailable(f"adapter {digest} could not be published: {type(error).__name__}") from None
+
+    def _found(self, digest: str, published_at: str) -> Path:
+        own = self._folder / digest
+        for folder in (own, Path(published_at)):
+            if _has(folder, digest):
+                return folder
+        if self._url is None:
+            raise AdapterUnavailable(
+                f"the files of adapter {digest} are not here, or were changed: replicas and workers need the same data "
+                "directory, or UNLEARN_ADAPTERS_URL"
+            )
+        contents = self._downloaded(digest)
+        shutil.rmtree(own, ignore_errors=True)  # if it is there, it is damaged
+        with whole_folder(own) as folder:
+            for name, content in zip(FILES, contents, strict=True):
+                (folder / name).write_bytes(content)
+        return own
+
+    def _downloaded(self, digest: str) -> Sequence[bytes]:
+        assert self._url is not None  # noqa: S101 the caller has looked
+        try:
+            storage, root = _opened(self._url)
+            contents = [bytes(storage.cat_file(f"{root}/{digest}/{name}")) for name in FILES]
+        except Exception as error:
+            raise AdapterUnavailable(f"adapter {digest} could not be fetched: {type(error).__name__}") from None
+        if digest_of(contents) != digest:
+            raise AdapterUnavailable(f"the files of adapter {digest} in the storage are not those that were published")
+        return contents
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    """A file system and the path in it."""
+    from fsspec.core import url_to_fs  # only where it is asked for
+
+    storage, root = url_to_fs(url)
+    storage.invalidate_cache()
+    return storage, str(root)
+
+
+def _has(folder: Path, digest: str) -> bool:
+    try:
+        return digest_of(contents_of(folder)) == digest
+    except OSError:
+        return False
