@@ -26,7 +26,7 @@ class AdapterStorage:
     """
 
     def __init__(self, folder: Path, url: str | None = None) -> None:
-        self._folder = folder
+        self.folder = folder
         self._url = url
         self._verified: dict[str, Path] = {}
 
@@ -62,7 +62,7 @@ class AdapterStorage:
             raise AdapterUnavailable(f"adapter {digest} could not be published: {type(error).__name__}") from None
 
     def _found(self, digest: str, published_at: str) -> Path:
-        own = self._folder / digest
+        own = self.folder / digest
         for folder in (own, Path(published_at)):
             if _has(folder, digest):
                 return folder

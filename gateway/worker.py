@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,6 +16,7 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from gateway.adapter_storage import AdapterStorage
+from gateway.adapter_sweep import KEEP_S, sweep
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import AdapterUnavailable, CompositeConflict, NothingToDo, SealError, StaleAttempt
 from gateway.forget.facts_at_rest import facts_at_rest
@@ -54,11 +54,18 @@ Build = Callable[[Subject, list[Subject], Adapter | None, Callable[[str, float],
 class ErasureWorker:
     """One model, loaded once; one request at a time."""
 
-    def __init__(self, store: WorkerStore, eraser: Eraser, storage: AdapterStorage | None = None) -> None:
-        """Without `storage` all machines share the eraser's folder."""
+    def __init__(
+        self, store: WorkerStore, eraser: Eraser, storage: AdapterStorage, *, keep_adapters_s: float = KEEP_S
+    ) -> None:
         self._store = store
         self._eraser = eraser
-        self._storage = storage or AdapterStorage(Path("adapters"))
+        self._storage = storage
+        self._keep_adapters_s = keep_adapters_s
+
+    def tidy(self) -> None:
+        """Delete adapters of this machine that nobody needs, if no worker is at anything."""
+        if swept := sweep(self._storage.folder, self._store, self._keep_adapters_s):
+            logger.info("deleted %d adapters that nobody needs", swept)
 
     def run(self, request_id: str) -> None:
         """Erase the request, or rebuild without it when it is being withdrawn; nothing to do is no error.
@@ -175,6 +182,7 @@ def run(kind: str, request_id: str) -> None:
     (worker,) = _workers
     try:
         worker.run(request_id)
+        worker.tidy()
     except (StaleAttempt, CompositeConflict) as overtaken:
         logger.info("%s of request %s was overtaken (%s)", kind, request_id, type(overtaken).__name__)
     except (EraseError, SealError, AdapterUnavailable) as error:

@@ -181,6 +181,11 @@ class WorkerStore:
         """Requests that need a worker and have none at them."""
         return [(id_, State(state)) for id_, state in self._run("work")]
 
+    def adapters_in_use(self) -> tuple[bool, frozenset[str]]:
+        """Whether no worker is at anything, and the digests of adapters that are needed."""
+        quiet, *digests = self._run("adapters")
+        return bool(quiet), frozenset(digests)
+
     def _attempt(self, name: str, attempt: Attempt, *arguments: str | int) -> None:
         status, *rest = self._run(name, attempt.id, attempt.token, *arguments)
         match status:

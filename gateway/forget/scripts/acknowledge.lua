@@ -4,17 +4,17 @@
 local ADVANCED_AT_ONCE = 1000
 local DURATIONS = 20 -- of the latest erasures, to foretell the next
 
-local version = tonumber(ARGV[2])
+local version, present = tonumber(ARGV[2]), tick()
 local same_log = chain_at(version) == ARGV[3]
 -- A replica that followed another log is live, but enforces nothing that this log knows of.
-local report = {version = same_log and version or -1, adapter = ARGV[4], expires = now + tonumber(ARGV[5])}
+local report = {version = same_log and version or -1, adapter = ARGV[4], expires = present + tonumber(ARGV[5])}
 redis.call('HSET', key('replicas'), ARGV[1], cjson.encode(report))
 
 local applied, adapter = math.huge, ARGV[4]
 local replicas = redis.call('HGETALL', key('replicas'))
 for at = 1, #replicas, 2 do
   local replica = cjson.decode(replicas[at + 1])
-  if replica.expires <= now then
+  if replica.expires <= present then
     redis.call('HDEL', key('replicas'), replicas[at])
   else
     applied = math.min(applied, replica.version)

@@ -10,7 +10,8 @@ end
 if holds(id, token) then
   return {'ok', state, get(id, 'attempt')} -- the client library sent the command again
 end
-if redis.call('SISMEMBER', key('work'), id) == 0 or tonumber(get(id, 'lease') or '0') > now then
+local present = tick()
+if redis.call('SISMEMBER', key('work'), id) == 0 or tonumber(get(id, 'lease') or '0') > present then
   return {'idle', state}
 end
 local attempts = tonumber(get(id, 'attempt'))
@@ -37,5 +38,5 @@ elseif state ~= 'withdrawing' then
   redis.call('HSETNX', record(id), 'begun', now)
   redis.call('SET', key('begun'), now)
 end
-redis.call('HSET', record(id), 'token', token, 'lease', now + tonumber(ARGV[3]), 'removals', removals())
+redis.call('HSET', record(id), 'token', token, 'lease', present + tonumber(ARGV[3]), 'removals', removals())
 return {'ok', get(id, 'state'), redis.call('HINCRBY', record(id), 'attempt', 1)}

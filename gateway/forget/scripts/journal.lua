@@ -15,6 +15,7 @@ end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) -- milliseconds
+local LONGEST_TICK = 5000
 
 local function record(id)
   return key('request', id)
@@ -22,6 +23,21 @@ end
 
 local function get(id, field)
   return redis.call('HGET', record(id), field)
+end
+
+-- The time by which leases are counted, in milliseconds. It follows the server's clock, but never goes back and never
+-- leaps: however that clock is set, and whichever server takes over, no lease ends before it should or long after.
+local function clock()
+  local fields = redis.call('HMGET', key('clock'), 'time', 'at')
+  local passed = now - tonumber(fields[2] or now)
+  return tonumber(fields[1] or now) + math.max(0, math.min(passed, LONGEST_TICK))
+end
+
+-- The same, and it goes on from here: whatever keeps a lease calls it, replicas about once a second.
+local function tick()
+  local at = clock()
+  redis.call('HSET', key('clock'), 'time', string.format('%.0f', at), 'at', now)
+  return at
 end
 
 -- Index members sort by creation: 13 digits of milliseconds, a colon, the id.

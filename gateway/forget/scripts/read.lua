@@ -3,10 +3,11 @@
 -- Returns: version, replicas as {version, adapter} pairs, composite (flat), {when an erasure last began or false, how
 -- long the latest took in ms}, then each request (flat, with how many erasures are before its own; empty: no such request)
 local replicas = {}
+local present = clock()
 local reports = redis.call('HGETALL', key('replicas'))
 for at = 1, #reports, 2 do
   local report = cjson.decode(reports[at + 1])
-  if report.expires > now then
+  if report.expires > present then
     replicas[#replicas + 1] = {report.version, report.adapter}
   end
 end

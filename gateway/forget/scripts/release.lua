@@ -5,5 +5,5 @@ if not holds(id, ARGV[2]) then
   return {'stale'}
 end
 end_attempt(id)
-redis.call('HSET', record(id), 'lease', now + tonumber(ARGV[3]))
+redis.call('HSET', record(id), 'lease', tick() + tonumber(ARGV[3]))
 return {'ok'}

@@ -2,7 +2,9 @@
 -- ARGV: id, requests in a period, the period in ms
 -- Returns: ms until the request may come again, 0 if it may now
 local arrivals, count, period = key('rate', ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local full_at = math.max(now, tonumber(redis.call('GET', arrivals) or '0')) + period / count
+-- Never beyond a period from now: the server's clock may have been set back.
+local earlier = math.min(tonumber(redis.call('GET', arrivals) or '0'), now + period)
+local full_at = math.max(now, earlier) + period / count
 if full_at - now > period then
   return math.ceil(full_at - now - period)
 end
