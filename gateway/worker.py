@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from types import FrameType
 from typing import Any
@@ -18,7 +18,14 @@ from rq.serializers import JSONSerializer
 from gateway.adapter_storage import AdapterStorage
 from gateway.adapter_sweep import KEEP_S, sweep
 from gateway.forget.embedded import EmbeddedRedis
-from gateway.forget.errors import AdapterUnavailable, CompositeConflict, NothingToDo, SealError, StaleAttempt
+from gateway.forget.errors import (
+    AdapterUnavailable,
+    CompositeConflict,
+    NothingToDo,
+    SealError,
+    StaleAttempt,
+    StoreUnavailable,
+)
 from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.jobs import QUEUE
 from gateway.forget.model import State
@@ -63,9 +70,10 @@ class ErasureWorker:
         self._keep_adapters_s = keep_adapters_s
 
     def tidy(self) -> None:
-        """Delete adapters of this machine that nobody needs, if no worker is at anything."""
-        if swept := sweep(self._storage.folder, self._store, self._keep_adapters_s):
-            logger.info("deleted %d adapters that nobody needs", swept)
+        """Delete adapters of this machine that nobody needs, if no worker is at anything. What fails is done later."""
+        with suppress(StoreUnavailable, OSError):
+            if swept := sweep(self._storage.folder, self._store, self._keep_adapters_s):
+                logger.info("deleted %d adapters that nobody needs", swept)
 
     def run(self, request_id: str) -> None:
         """Erase the request, or rebuild without it when it is being withdrawn; nothing to do is no error.
@@ -182,7 +190,6 @@ def run(kind: str, request_id: str) -> None:
     (worker,) = _workers
     try:
         worker.run(request_id)
-        worker.tidy()
     except (StaleAttempt, CompositeConflict) as overtaken:
         logger.info("%s of request %s was overtaken (%s)", kind, request_id, type(overtaken).__name__)
     except (EraseError, SealError, AdapterUnavailable) as error:
@@ -193,6 +200,7 @@ def run(kind: str, request_id: str) -> None:
             at = at.tb_next
         where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at else "?"
         logger.error("%s of request %s failed: %s at %s", kind, request_id, type(error).__name__, where)
+    worker.tidy()
 
 
 class _Worker(SimpleWorker):  # type: ignore[misc]
@@ -237,6 +245,7 @@ def work(settings: Settings) -> None:
 def take_jobs(worker: ErasureWorker, url: str) -> None:
     """One job after the other, until a signal ends this process."""
     _workers[:] = [worker]
+    worker.tidy()
     while True:
         connection: Any = connect_queue(url, timeout_s=None)
         try:

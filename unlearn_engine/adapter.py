@@ -188,6 +188,7 @@ def _text(value: dict[str, Any]) -> bytes:
 def _write_folder(path: Path, files: dict[str, bytes]) -> None:
     """Write all files, or none; a folder already there wins."""
     if path.exists():
+        path.touch()  # as young as if it were new: who deletes old ones goes by that
         return
     with whole_folder(path) as folder:
         for name, content in files.items():

@@ -1,15 +1,13 @@
 """Adapter folders that nobody needs are deleted, and no others."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import redis
 
 from gateway.adapter_sweep import sweep
-from gateway.forget.worker_store import WorkerStore
-from tests.forget.desk import SEALER, Desk, composite
+from tests.forget.desk import Desk, composite
 
 
 def folder(directory: Path, name: str, age_s: float = 1000.0) -> Path:
@@ -28,7 +26,7 @@ def names(directory: Path) -> set[str]:
 async def test_what_is_or_may_come_to_be_live_stays(desk: Desk, tmp_path: Path, raw: redis.Redis) -> None:
     first, second = await desk.guarded("Ivo Marlin"), await desk.guarded("Ada Quist")
     digests = {who: who * 64 for who in "abcdef"}
-    for name in (*digests.values(), ".partial-x1", ".swept-x2"):
+    for name in (*digests.values(), ".partial-x1", f".swept-{'9' * 64}"):
         folder(tmp_path, name)
     folder(tmp_path, "0" * 64, age_s=5.0)
     folder(tmp_path, "cache")
@@ -46,12 +44,28 @@ async def test_what_is_or_may_come_to_be_live_stays(desk: Desk, tmp_path: Path, 
 
 
 async def test_what_is_needed_after_all_is_put_back(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An erasure begins, and comes to the same adapter, while the folders are looked at."""
     id_ = await desk.guarded()
-    kept, ask = folder(tmp_path, "a" * 64), desk.worker.adapters_in_use
-    answers: list[Callable[[], object]] = [ask, lambda: (WorkerStore.from_url(redis_url, SEALER).begin(id_), ask())[1]]
-    monkeypatch.setattr(desk.worker, "adapters_in_use", lambda: answers.pop(0)())
+    kept, asked, ask = folder(tmp_path, "a" * 64), [], desk.worker.adapters_in_use
+
+    def ask_once_it_is_aside() -> tuple[bool, frozenset[str]]:
+        asked.append(names(tmp_path))
+        if not kept.exists():
+            desk.worker.begin(id_)
+        return ask()
+
+    monkeypatch.setattr(desk.worker, "adapters_in_use", ask_once_it_is_aside)
     assert sweep(tmp_path, desk.worker) == 0
     assert names(tmp_path) == {kept.name} and names(kept) == {"manifest.json"}
+    assert asked[-1] == {f".swept-{kept.name}"}
+
+
+async def test_what_a_killed_sweep_has_taken_aside_is_put_back(desk: Desk, tmp_path: Path) -> None:
+    id_ = await desk.guarded()
+    folder(tmp_path, f".swept-{'a' * 64}")
+    folder(tmp_path, f".swept-{'b' * 64}")
+    desk.worker.publish_composite(desk.worker.begin(id_), composite(id_, name="a" * 64))
+    assert sweep(tmp_path, desk.worker) == 0, "a worker is at it"
+    assert names(tmp_path) == {"a" * 64, f".swept-{'b' * 64}"}
