@@ -92,6 +92,7 @@ class _Gateway:
                 verbose=settings.verbose,
                 weights_link=settings.data_dir / "weights",
                 corruption=corruption,
+                hops=settings.hops,
                 sampled_prompts=settings.sampled_prompts,
             )
             dry_runs = DryRuns(self._policy, self._sampled_prompts)

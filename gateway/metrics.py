@@ -22,6 +22,7 @@ verification_score = Gauge(
 )
 guard_decisions = Counter("unlearn_guard_decisions", "What the guards decided about a generation", ["decision"])
 guard_latency = Histogram("unlearn_guard_latency_seconds", "Time in a guard stage", ["stage"], buckets=STAGE_BUCKETS)
+guard_hops = Counter("unlearn_guard_hops", "Relations in prompts of which the model was asked whom they mean", ["hop"])
 swaps = Counter("unlearn_adapter_swaps", "Adapter hot swaps by result", ["result"])
 
 
@@ -35,6 +36,10 @@ class PrometheusObserver:
     def decision(self, kind: str) -> None:
         """One generation was passed, substituted, refused, blocked or failed closed."""
         guard_decisions.labels(kind).inc()
+
+    def hop(self, kind: str) -> None:
+        """A relation in a prompt was asked about, or remembered; or it led to a target."""
+        guard_hops.labels(kind).inc()
 
 
 def count_swap(swapped: bool, result: str) -> None:

@@ -61,6 +61,10 @@ class Settings(BaseSettings):
         "twin",
         description="a target's name in a prompt becomes a never-seen one; eco: its embeddings are corrupted",
     )
+    hops: bool = Field(
+        True,
+        description="ask the model whom a prompt means by a relation (the mentor of S), so that it is guarded, too",
+    )
     facts_at_rest: Literal["plain", "hashed"] = Field(
         "plain", description="how what the worker learns about subjects lies in Redis; hashed: as keyed hashes only"
     )

@@ -97,19 +97,24 @@ class Policy:
             self._twins[target_id] = self._make_twin(target)
         return self._twins[target_id]
 
-    def rewrites(self, text: str, matches: Sequence[Match]) -> dict[str, str]:
+    def rewrites(self, text: str, matches: Sequence[Match], implied: Sequence[Match] = ()) -> dict[str, str]:
         """What an audit writes back into an answer about twins: each twin as the prompt first wrote that name.
 
-        The twin's last word alone becomes the last word of the name.
+        The twin's last word alone becomes the last word of the name. Of those who are `implied` by a phrase, the phrase
+        is written back: the prompt does not give their names.
         """
         written: dict[str, str] = {}
         for match in matches:
             plain = text[match.start : match.end] if not match.decoded else self.targets[match.target].names[0]
             written.setdefault(match.target, _one_line(plain))
+        phrases: dict[str, str] = {}
+        for match in implied:
+            if match.target not in written and match.end > match.start:
+                phrases.setdefault(match.target, _one_line(text[match.start : match.end]))
         back: dict[str, str] = {}
-        for target_id, name in written.items():
+        for target_id, name in (written | phrases).items():
             twin_words = self.twin(target_id).split()
-            family = _one_line(self.targets[target_id].names[0]).split()
+            family = [name] * 2 if target_id in phrases else _one_line(self.targets[target_id].names[0]).split()
             if len(twin_words) > 1 and len(family) > 1:
                 back[twin_words[-1]] = family[-1]
             back[self.twin(target_id)] = name

@@ -18,15 +18,17 @@ from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from gateway.guards.audit import OutputAudit
+from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy
 from gateway.guards.tokens import TokenTable
 from gateway.serving.answers import Answers, Audit
 from gateway.serving.embeddings import Embeddings
 from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
+from gateway.serving.hops import Hops
 from gateway.serving.live import LivePolicy
 from gateway.serving.observer import GuardObserver
-from gateway.serving.plan import Phrases, Plan, Planner, Request
+from gateway.serving.plan import Phrases, Plan, Planner, Reading, Request
 from gateway.serving.refusal import given_output, shaped
 from gateway.serving.rewriter import Rewriter
 from gateway.serving.watch import WatchedAudit
@@ -61,6 +63,7 @@ class Generation:
         enforcement: has the policy.
         table: bytes of the engine's vocabulary.
         embeddings: corrupts the names of targets in prompts; without it a twin's name is put in their place.
+        hops: whether the model is asked whom a prompt means by a relation.
     """
 
     def __init__(
@@ -70,11 +73,13 @@ class Generation:
         table: TokenTable,
         observer: GuardObserver,
         embeddings: Embeddings | None = None,
+        hops: bool = True,
     ) -> None:
         self._engine = engine
         self._enforcement = enforcement
         self._tokenizer: Any = engine.get_tokenizer()
-        self._planner = Planner(table, self._tokenizer, engine.model_config.max_model_len, embeddings)
+        self._planner = Planner(table, self._tokenizer, engine.model_config.max_model_len, embeddings, hops)
+        self._hops = Hops(engine, self._planner.chat, observer)
         self._observer = observer
         self._rewriter = Rewriter(engine, self._planner, self._tokenizer, observer, self._guarded)
 
@@ -92,10 +97,8 @@ class Generation:
         with live.held():
             if mode != "on":
                 plan = Plan("off", request.prompt)
-            elif len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
-                plan = self._examined(request, live.policy)
             else:
-                plan = await asyncio.to_thread(self._examined, request, live.policy)
+                plan = await self._planned(request, live.policy)
             self._observer.decision(plan.decision)
             if plan.canned is not None:
                 said = self._guarded(shaped, plan.canned, request.params, tool_forced=request.tool_forced)
@@ -130,11 +133,39 @@ class Generation:
                         if answers.finished:
                             return
 
-    def _examined(self, request: Request, policy: Policy) -> Plan:
+    def forget_hops(self) -> None:
+        """Other weights are served from now on."""
+        self._hops.forget()
+
+    async def _planned(self, request: Request, policy: Policy) -> Plan:
+        """Read the prompt, ask whom its relations mean, and choose.
+
+        A hop waits its turn in the engine as the request itself would, without a time limit: one could only choose
+        between telling and refusing, and whoever loads the engine would bring that about.
+        """
+        if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
+            reading = self._read(request, policy)
+        else:
+            reading = await asyncio.to_thread(self._read, request, policy)
+        implied = await self._implied(reading, request, policy) if reading.chains else []
+        return self._guarded(self._planner.plan, request, policy, reading, implied)
+
+    async def _implied(self, reading: Reading, request: Request, policy: Policy) -> list[Match]:
         began = time.perf_counter()
-        plan = self._guarded(self._planner.plan, request, policy)
+        try:
+            implied = await self._hops.implied(reading, request, policy)
+        except Exception as error:
+            self._failed(error)
+        else:
+            self._observer.observe("hops", time.perf_counter() - began)
+            return implied
+        raise GuardFailed
+
+    def _read(self, request: Request, policy: Policy) -> Reading:
+        began = time.perf_counter()
+        reading = self._guarded(self._planner.read, request, policy)
         self._observer.observe("examine", time.perf_counter() - began)
-        return plan
+        return reading
 
     @contextmanager
     def _audited(self, plan: Plan, live: LivePolicy, params: SamplingParams) -> Iterator[Answers]:
@@ -148,17 +179,20 @@ class Generation:
                 self._observer.decision("blocked")
 
     def _guarded(self, step: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
-        """Run a step of the guard; its failure ends the request.
-
-        The error's text is not logged and not chained: it may quote the prompt.
-        """
+        """Run a step of the guard; its failure ends the request."""
         try:
             return step(*arguments, **named)
         except Exception as error:
-            self._observer.decision("failed")
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            logger.error("the guard failed: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
+            self._failed(error)
         raise GuardFailed
+
+    def _failed(self, error: Exception) -> None:
+        """Tell that the guard failed. The error's text is not logged and not chained: it may quote the prompt."""
+        self._observer.decision("failed")
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error("the guard failed: %s at %s:%s", type(error).__name__, where.filename, where.lineno)
 
 
 def _audit(plan: Plan, live: LivePolicy) -> Audit:

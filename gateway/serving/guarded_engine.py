@@ -48,6 +48,7 @@ class GuardedEngine(EngineClient):
         modules: those that adapters may change (`ServeOptions.lora_modules`).
         sample: is offered every prompt that the guard reads.
         embeddings: corrupts the names of targets in prompts; without it a twin's name is put in their place.
+        hops: whether the model is asked whom a prompt means by a relation.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class GuardedEngine(EngineClient):
         observer: GuardObserver,
         sample: PromptSample | None = None,
         embeddings: Embeddings | None = None,
+        hops: bool = True,
     ) -> None:
         self.vllm_config = inner.vllm_config
         self.model_config = inner.model_config
@@ -68,7 +70,7 @@ class GuardedEngine(EngineClient):
         self._enforcement = Enforcement(inner, modules, weights, observer)
         self._sample = PromptSample(0) if sample is None else sample
         self._table = TokenTable(prompt_bytes(inner.get_tokenizer(), self.model_config.get_vocab_size()))
-        self._generation = Generation(inner, self._enforcement, self._table, observer, embeddings)
+        self._generation = Generation(inner, self._enforcement, self._table, observer, embeddings, hops)
 
     # The policy
 
@@ -108,7 +110,10 @@ class GuardedEngine(EngineClient):
             SwapFailed: it was not done; weights and policy are as they were.
             WeightsLost: nothing is answered any more; restart.
         """
-        await self._enforcement.replace_weights(folder, drain_s)
+        try:
+            await self._enforcement.replace_weights(folder, drain_s)
+        finally:
+            self._generation.forget_hops()
 
     # Generation
 

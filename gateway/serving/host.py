@@ -93,7 +93,9 @@ async def serve(
             embeddings = None
             if options.corruption is not None:
                 embeddings = Embeddings(Path(options.model), engine.model_config.dtype, options.corruption)
-            guarded = GuardedEngine(engine, options.lora_modules, observer or SilentObserver(), sample, embeddings)
+            guarded = GuardedEngine(
+                engine, options.lora_modules, observer or SilentObserver(), sample, embeddings, options.hops
+            )
             progress("checking the guard")
             await guarded.check_guard()
             app = await build_application(options, arguments, engine, guarded, routers)

@@ -15,7 +15,9 @@ Decision = Literal[
     "unavailable",
     "off",
 ]
-Stage = Literal["examine", "audit", "load_tables", "add_adapter", "apply", "replace_weights"]
+Stage = Literal["examine", "hops", "audit", "load_tables", "add_adapter", "apply", "replace_weights"]
+
+Hop = Literal["asked", "remembered", "matched"]
 
 
 class GuardObserver(Protocol):
@@ -27,6 +29,9 @@ class GuardObserver(Protocol):
     def observe(self, stage: Stage, seconds: float) -> None:
         """One stage took so many seconds; `audit` is the sum over one request."""
 
+    def hop(self, kind: Hop) -> None:
+        """The model was asked whom a relation means, or had been before; `matched` comes in addition: a target."""
+
 
 class SilentObserver:
     """Default observer."""
@@ -35,4 +40,7 @@ class SilentObserver:
         """Ignore it."""
 
     def observe(self, stage: Stage, seconds: float) -> None:
+        """Ignore it."""
+
+    def hop(self, kind: Hop) -> None:
         """Ignore it."""

@@ -29,6 +29,7 @@ class ServeOptions:
         weights_link: on SIGUSR1 the base weights of the folder that this link leads to are served, see
             `GuardedEngine.replace_weights`; None: there is no such way.
         corruption: what is done to the embeddings of a target's name in a prompt; None: a twin's name is put there.
+        hops: whether the model is asked whom a prompt means by a relation, see `Hops`.
         sampled_prompts: how many of the latest prompts are kept in memory, see `PromptSample`.
     """
 
@@ -45,4 +46,5 @@ class ServeOptions:
     verbose: bool = False
     weights_link: Path | None = None
     corruption: Corruption | None = None
+    hops: bool = True
     sampled_prompts: int = 0

@@ -19,6 +19,7 @@ from gateway.guards.instruction import instruction
 from gateway.guards.matcher import Match
 from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.policy import Policy
+from gateway.guards.relations import Chain, chains
 from gateway.guards.response import ignorance_text, language, refusal
 from gateway.guards.rewriting import Rewriting, rewriting
 from gateway.guards.tokens import TokenTable, TokenText
@@ -63,6 +64,16 @@ class Plan:
     rewriting: Rewriting | None = None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a rendered prompt says of the targets that are withheld from its caller."""
+
+    decoded: TokenText
+    matches: list[Match]
+    described: list[str]
+    chains: list[Chain]  # relations, of which the model has to say to whom they lead
+
+
 class Planner:
     """Makes the plan of a request.
 
@@ -70,25 +81,36 @@ class Planner:
         table: bytes of the engine's vocabulary.
         embeddings: corrupts the names of targets in prompts for `ignorance`; without it, and for actions that speak of
             the subject, a twin's name is put in their place.
+        hops: whether relations are looked for.
     """
 
-    def __init__(self, table: TokenTable, tokenizer: Any, max_model_len: int, embeddings: Embeddings | None) -> None:
+    def __init__(
+        self, table: TokenTable, tokenizer: Any, max_model_len: int, embeddings: Embeddings | None, hops: bool
+    ) -> None:
         self._table = table
         self._tokenizer = tokenizer
         self._max_model_len = max_model_len
         self._embeddings = embeddings
+        self._hops = hops
         self._encode = lru_cache(maxsize=ENCODED_TWINS)(self._encoded)
         self.chat = ChatFormat(tokenizer)
         language("")  # loads its model now, not in the first request
 
-    def plan(self, request: Request, policy: Policy) -> Plan:
-        """Examine the prompt and choose."""
+    def read(self, request: Request, policy: Policy) -> Reading:
+        """Examine the prompt. Relations are looked for where they could change the plan."""
         decoded = self._table.text(request.prompt["prompt_token_ids"])
         matches = [match for match in policy.examine(decoded.text) if policy.withholds(match.target, request.caller)]
         named = {match.target for match in matches}
         described = [
             target for target in policy.described(decoded.text, named) if policy.withholds(target, request.caller)
         ]
+        follow = self._hops and policy.targets and policy.response(matches, described) != "refuse"
+        return Reading(decoded, matches, described, chains(decoded.text) if follow else [])
+
+    def plan(self, request: Request, policy: Policy, reading: Reading, implied: Sequence[Match] = ()) -> Plan:
+        """Choose. `implied` are targets whom a relation in the prompt means, with the phrases that do."""
+        decoded, described = reading.decoded, reading.described
+        matches = [*reading.matches, *implied]
         names_tables = policy.names_withheld(request.caller)
         action = policy.response(matches, described)
         if action is None:
@@ -107,7 +129,7 @@ class Planner:
         if matches and action == "ignorance" and self._embeddings is not None:
             return replace(plan, prompt=self._embeddings.corrupted(plan.prompt, decoded, matches))
         if matches:
-            plan = self._with_twins(plan, policy, decoded, matches)
+            plan = self._with_twins(plan, policy, reading, implied)
         return plan if action == "ignorance" or plan.canned else self._as_asked(plan, action, policy, decoded, matches)
 
     def _as_asked(
@@ -133,14 +155,15 @@ class Planner:
         """Whether the engine can take these tokens and add one."""
         return len(ids) < self._max_model_len
 
-    def _with_twins(self, plan: Plan, policy: Policy, decoded: TokenText, matches: list[Match]) -> Plan:
-        """Ask about never-seen twins instead; the audit writes the names back into the answer."""
+    def _with_twins(self, plan: Plan, policy: Policy, reading: Reading, implied: Sequence[Match]) -> Plan:
+        """Ask about never-seen twins instead; the audit writes names and phrases back into the answer."""
+        decoded, matches = reading.decoded, [*reading.matches, *implied]
         twins = {match.target: policy.twin(match.target) for match in matches}
         ids = self._table.substitute(plan.prompt["prompt_token_ids"], matches, twins, self._encode)
         if not self.fits(ids):
             return Plan("ignorance", plan.prompt, canned=ignorance_text(_language(decoded.text, matches)))
         changed = tokens_input(ids, cache_salt=plan.prompt.get("cache_salt"))
-        return replace(plan, prompt=changed, rewrites=policy.rewrites(decoded.text, matches))
+        return replace(plan, prompt=changed, rewrites=policy.rewrites(decoded.text, reading.matches, implied))
 
     def parameters(self, asked: SamplingParams, plan: Plan) -> SamplingParams:
         """The request's parameters with our tables as the only extra arguments."""

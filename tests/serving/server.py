@@ -27,10 +27,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self.decisions: dict[str, int] = {}
+        self.hops: dict[str, int] = {}
         self.seconds: dict[str, list[float]] = {}
 
     def decision(self, kind: str) -> None:
         self.decisions[kind] = self.decisions.get(kind, 0) + 1
+
+    def hop(self, kind: str) -> None:
+        self.hops[kind] = self.hops.get(kind, 0) + 1
 
     def observe(self, stage: str, seconds: float) -> None:
         self.seconds.setdefault(stage, []).append(seconds)
@@ -91,6 +95,7 @@ def test_router(state: dict[str, Any], recorder: Recorder) -> APIRouter:
             "ready": engine.ready,
             "twins": {name: policy.twin(name) for name in policy.targets} if policy else {},
             "decisions": recorder.decisions,
+            "hops": recorder.hops,
             "seconds": recorder.seconds,
             "tables": (await inner.collective_rpc("unlearn_count_tables"))[0],
             "guard": (await inner.collective_rpc("unlearn_guard_state"))[0],
