@@ -6,22 +6,16 @@ text before them is out, and are encoded anew where it was rewritten or cut.
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from vllm import SamplingParams
 from vllm.logprobs import Logprob
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
-from gateway.guards.audit import Released
+from gateway.serving.newer_guard import Audit, NewerGuard
 from gateway.serving.refusal import certain
-
-
-class Audit(Protocol):
-    """Reads one answer chunk by chunk (`OutputAudit`, `WatchedAudit`)."""
-
-    def feed(self, text: str, final: bool = False) -> Released:
-        """Take in the next chunk; give out what is settled."""
+from gateway.serving.watch import NameWatch
 
 
 class Answers:
@@ -34,7 +28,8 @@ class Answers:
     """
 
     def __init__(self, new_audit: Callable[[], Audit], params: SamplingParams, tokenizer: Any) -> None:
-        self._answers = [_Answer(new_audit(), params, tokenizer) for _ in range(params.n)]
+        self._guards = [NewerGuard(new_audit()) for _ in range(params.n)]
+        self._answers = [_Answer(guard, params, tokenizer) for guard in self._guards]
         self._open: int = params.n
         self.blocked = 0
         self.seconds = 0.0  # spent in `pass_on`
@@ -43,6 +38,16 @@ class Answers:
     def finished(self) -> bool:
         """Whether every answer has ended, by itself or by the audit."""
         return self._open == 0
+
+    def watch(self, newer: NameWatch) -> None:
+        """From the next text on these names may not be said, besides what the audits know."""
+        for guard in self._guards:
+            guard.watch(newer)
+
+    def end(self) -> None:
+        """Every answer that goes on is cut at its next text."""
+        for guard in self._guards:
+            guard.end()
 
     def pass_on(self, output: RequestOutput) -> RequestOutput | None:
         """What may go out now, in place of the engine's `output`; None when everything is held back."""

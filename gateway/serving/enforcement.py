@@ -39,7 +39,9 @@ class Enforcement:
         self._applying = asyncio.Lock()
 
     async def apply(self, policy: Policy) -> None:
-        """Enforce `policy` from the next request on; requests in flight end on the policy they began with.
+        """Enforce `policy` from the next request on.
+
+        Requests in flight end on the tables and the adapter they began with, and do not say its names any more.
 
         Raises:
             SwapFailed: the engine refused a part of it; the previous policy is still enforced.

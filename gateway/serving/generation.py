@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import math
 import time
 import traceback
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -21,12 +22,13 @@ from gateway.guards.audit import OutputAudit
 from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy
 from gateway.guards.tokens import TokenTable
-from gateway.serving.answers import Answers, Audit
+from gateway.serving.answers import Answers
 from gateway.serving.embeddings import Embeddings
 from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
 from gateway.serving.hops import Hops
 from gateway.serving.live import LivePolicy
+from gateway.serving.newer_guard import Audit
 from gateway.serving.observer import GuardObserver
 from gateway.serving.plan import Phrases, Plan, Planner, Reading, Request
 from gateway.serving.refusal import given_output, shaped
@@ -36,6 +38,7 @@ from gateway.serving.watch import WatchedAudit
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
+NEWER_EVERY_S = 0.1  # an answer looks for a newer policy so often: hundreds a second may come
 LONG_PROMPT_TOKENS = 4096  # read in a thread: it takes milliseconds, in which nobody else's tokens would be sent
 
 
@@ -122,7 +125,11 @@ class Generation:
                         yield output
                     return
                 with self._audited(plan, live, request.params) as answers:
+                    latest, looked_at = live, -math.inf
                     async for output in outputs:
+                        if self._enforcement.live is not latest and time.monotonic() - looked_at > NEWER_EVERY_S:
+                            latest, looked_at = self._enforcement.live or latest, time.monotonic()
+                            await self._take_up(latest, live, request, answers)
                         released = self._guarded(answers.pass_on, output)
                         if released is None:
                             continue
@@ -166,6 +173,22 @@ class Generation:
         reading = self._guarded(self._planner.read, request, policy)
         self._observer.observe("examine", time.perf_counter() - began)
         return reading
+
+    async def _take_up(self, newer: LivePolicy, older: LivePolicy, request: Request, answers: Answers) -> None:
+        """The names of a newer policy may not be said; where the prompt asks about its subjects, nothing may."""
+
+        def look() -> bool:
+            now = self._planner.subjects(request, newer.policy)
+            return bool(now) and not now <= self._planner.subjects(request, older.policy)
+
+        if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
+            asks_about_it = self._guarded(look)
+        else:
+            asks_about_it = await asyncio.to_thread(self._guarded, look)
+        if asks_about_it:
+            answers.end()
+        else:
+            answers.watch(newer.watch_over(newer.policy.names_withheld(request.caller)))
 
     @contextmanager
     def _audited(self, plan: Plan, live: LivePolicy, params: SamplingParams) -> Iterator[Answers]:

@@ -132,6 +132,13 @@ class Planner:
             plan = self._with_twins(plan, policy, reading, implied)
         return plan if action == "ignorance" or plan.canned else self._as_asked(plan, action, policy, decoded, matches)
 
+    def subjects(self, request: Request, policy: Policy) -> frozenset[str]:
+        """Ids of the targets that the prompt names or describes and that are withheld from the caller."""
+        text = self._table.text(request.prompt["prompt_token_ids"]).text
+        named = {match.target for match in policy.examine(text)}
+        found = named.union(policy.described(text, named))
+        return frozenset(target for target in found if policy.withholds(target, request.caller))
+
     def _as_asked(
         self,
         plan: Plan,

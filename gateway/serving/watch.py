@@ -66,15 +66,20 @@ def _calls(names: PhraseSet, threads: Threads) -> bool:
 
 
 class WatchedAudit:
-    """Audit of one answer; the same interface as `OutputAudit`."""
+    """Audit of one answer, or of what follows the part `said` of it; the same interface as `OutputAudit`."""
 
-    def __init__(self, watch: NameWatch) -> None:
+    def __init__(self, watch: NameWatch, said: str = "") -> None:
         self._watch = watch
-        self._standing = watch.start
-        self._tail = ""  # the last characters handed out
+        self._standing = watch.step(watch.start, said)
+        self._tail = said  # the last characters handed out
         self._audit: OutputAudit | None = None
         self._held = 0  # characters the full audit holds back
         self._told = 0  # how many of them were handed out before it took over
+
+    @property
+    def holds(self) -> bool:
+        """Whether something is held back."""
+        return self._audit is not None
 
     def feed(self, text: str, final: bool = False) -> Released:
         """Take in the next chunk; give out what is settled."""

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.guards.audit import OutputAudit
+from gateway.guards.audit import OutputAudit, Released
 from gateway.guards.phrase_set import PhraseSet
+from gateway.serving.newer_guard import NewerGuard
 from gateway.serving.watch import HELD_LETTERS, NameWatch, WatchedAudit
 
 NAMES = PhraseSet(["Venice Bunzar", "Otto Kral", "王小明"])
@@ -27,7 +28,7 @@ def cut(text: str, sizes: list[int]) -> list[str]:
     return chunks or [""]
 
 
-def told(audit: OutputAudit | WatchedAudit, chunks: list[str]) -> tuple[str, bool]:
+def told(audit: OutputAudit | WatchedAudit | NewerGuard, chunks: list[str]) -> tuple[str, bool]:
     text = ""
     for number, chunk in enumerate(chunks):
         released = audit.feed(chunk, number == len(chunks) - 1)
@@ -67,3 +68,25 @@ def test_after_a_false_alarm_the_cheap_audit_is_back() -> None:
     audit = WatchedAudit(WATCH)
     assert told(audit, ["Venice", " is a city in Italy."]) == ("Venice is a city in Italy.", False)
     assert audit._audit is None
+
+
+OLDER = NameWatch([PhraseSet(["Otto Kral"])])
+
+
+@given(st.lists(words, max_size=8), st.lists(words, max_size=8), st.lists(st.integers(1, 9), min_size=1, max_size=3))
+def test_a_newer_guard_reads_on_from_where_the_older_stands(
+    before: list[str], after: list[str], sizes: list[int]
+) -> None:
+    """Whatever was told before, no name of the newer guard is completed by what comes after."""
+    guard = NewerGuard(WatchedAudit(OLDER))
+    said = "".join(guard.feed(chunk).text for chunk in cut("".join(before), sizes))
+    guard.watch(WATCH)
+    text, _ = told(guard, cut("".join(after), sizes))
+    assert OutputAudit([NAMES]).feed(said, True).blocked or not OutputAudit([NAMES]).feed(said + text, True).blocked
+
+
+def test_an_answer_that_may_not_go_on_ends() -> None:
+    guard = NewerGuard(WatchedAudit(OLDER))
+    assert guard.feed("It is ") == Released("It is ", False)
+    guard.end()
+    assert guard.feed("so.", True) == Released("", True)
