@@ -18,7 +18,7 @@ from gateway.guards.facts import Describable
 from gateway.guards.letters import Hashes, Numbers
 from gateway.guards.nearness import READ_WORDS, NearFacts
 from gateway.guards.scattered import scattered
-from gateway.guards.words import words, words_as_written
+from gateway.guards.words import Wording
 
 MOST_DESCRIBED = 8  # a text that fits more targets than that identifies none of the others
 
@@ -112,10 +112,10 @@ class DescriptionIndex:
 
         The names of those that are `named` anyhow are not looked for. Linear in the text.
         """
-        threshold, stems = self.threshold, words(text)
-        said = sequences(stems)
-        found = [one for one in self._scores(text, stems, said, threshold) if one.score >= threshold][:MOST_DESCRIBED]
-        others = self._scattered(stems, said, {*named, *(one.target for one in found)})
+        threshold, wording = self.threshold, Wording.of(text)
+        said = sequences(wording.stems)
+        found = [one for one in self._scores(wording, said, threshold) if one.score >= threshold][:MOST_DESCRIBED]
+        others = self._scattered(wording.stems, said, {*named, *(one.target for one in found)})
         return found + [Described(threshold, target) for target in sorted(others)]
 
     def scores(self, text: str, least: float = 0.0) -> list[Described]:
@@ -123,21 +123,23 @@ class DescriptionIndex:
 
         Those that cannot reach `least` may be left out.
         """
-        stems = words(text)
-        return self._scores(text, stems, sequences(stems), least)
+        wording = Wording.of(text)
+        return self._scores(wording, sequences(wording.stems), least)
 
     def _scattered(self, stems: list[str], said: Sequences, known: Set[str]) -> set[str]:
-        distinct = np.unique(said.hashes[: len(stems)])
+        distinct = np.sort(said.hashes[: len(stems)])
+        distinct = distinct[np.append(True, distinct[1:] != distinct[:-1])[: len(distinct)]]
         slots = [(part, part.table.names.possible(distinct)) for part in self._tables]
         possible = [part.table.targets[slot] for part, some in slots for slot in some[part.alive[some]].tolist()]
         return scattered({target.id: target.names for target in possible if target.id not in known}, stems)
 
-    def _scores(self, text: str, stems: list[str], said: Sequences, least: float) -> list[Described]:
+    def _scores(self, wording: Wording, said: Sequences, least: float) -> list[Described]:
+        stems = wording.stems
         stated = [part.table.stated(said) for part in self._tables]
         if not any(len(each.rows) for each in stated):
             return []
         # Facts in other words count only beside one in its own: most texts state none, and need not be compared.
-        near = self._near.find(stems, words_as_written(text, READ_WORDS)[1]) if self._near else None
+        near = self._near.find(stems, wording.written(READ_WORDS)) if self._near else None
         windows = max(1.0, len(stems) / WINDOW_WORDS)
         handicap = min(_MOST_LENGTH_BITS, _BITS_PER_DOUBLING * math.log2(windows))
         facts = Facts(self._tables, stated, near)

@@ -11,7 +11,6 @@ import re
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +43,11 @@ _LEAST_SHIFTED_CHARS = 8
 _READABLE_SHARE = 0.6  # the rest are words like "de" before hex, or characters cut in two
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]+")
 
+# Bytes that are in no readable text become zeros: most of what decodes to no text is known by them.
+_NEVER_READABLE = bytes(
+    0 if (byte < 32 and byte not in b"\t\n\r") or byte in b"\x7f\xc0\xc1" or byte > 0xF4 else byte
+    for byte in range(256)
+)
 
 _LOWER, _UPPER, _DIGIT, _HEX_CHAR, _BASE64_CHAR = 1, 2, 4, 8, 16
 _GROUP = (32, 64, 128)  # may be the first, second, third character of four that say three of ASCII
@@ -130,7 +134,7 @@ def _local(text: str) -> Iterator[tuple[int, int, str]]:
         written = found[0]
         match found.lastgroup:
             case "percent":
-                said = unquote_to_bytes(written).decode("utf-8", "replace")
+                said = bytes.fromhex(written.replace("%", "")).decode("utf-8", "replace")
             case "html":
                 said = html.unescape(written)
             case "space":
@@ -207,7 +211,7 @@ def _base64(written: str, guessed: bool = False) -> str | None:
         group = digits[skipped:]
         group = group[: len(group) - (len(group) % 4 == 1)]
         try:
-            said = _as_text(base64.b64decode(group + "=" * (-len(group) % 4)), 1 if guessed else _READABLE_SHARE)
+            said = _as_text(binascii.a2b_base64(group + "=" * (-len(group) % 4)), 1 if guessed else _READABLE_SHARE)
         except binascii.Error:
             continue
         if said and (not skipped or len(said) >= _LEAST_SHIFTED_CHARS):
@@ -226,6 +230,9 @@ def _base32(written: str) -> str | None:
 
 def _as_text(data: bytes, share: float = _READABLE_SHARE) -> str | None:
     """The longest readable stretch of bytes as UTF-8, if it is most of them: else this was no encoded text."""
+    least = max(_LEAST_DECODED_BYTES, share * len(data))
+    if max(map(len, data.translate(_NEVER_READABLE).split(b"\0"))) < least:
+        return None
     stretches = _UNREADABLE.split(data.decode("utf-8", "surrogateescape"))
     longest = max(stretches, key=len).encode("utf-8", "replace")
-    return longest.decode() if len(longest) >= max(_LEAST_DECODED_BYTES, share * len(data)) else None
+    return longest.decode() if len(longest) >= least else None

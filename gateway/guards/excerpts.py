@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.guards.letters import Numbers
+from gateway.guards.letters import Numbers, ragged
 from gateway.guards.normalise import BARRIER, Kind, kinds_of
 
 NEAR_LETTERS = 256  # on both sides, whatever is between them; a longer name is found only where it is written plainly
@@ -11,13 +11,18 @@ NEAR_LETTERS = 256  # on both sides, whatever is between them; a longer name is 
 
 def near(codes: NDArray[np.uint32], marked: NDArray[np.bool_]) -> tuple[NDArray[np.uint32], Numbers]:
     """The code points that stand near a marked one, a barrier for each gap, and their indices, [kept]."""
-    letters = np.cumsum(kinds_of(codes) >= Kind.LOWER)
+    letters = np.cumsum(kinds_of(codes) >= Kind.LOWER, dtype=np.int32)
     places = letters[marked]
-    total = int(letters[-1]) if len(letters) else 0
-    opened = np.bincount(np.maximum(places - NEAR_LETTERS, 0), minlength=total + 1)
-    closed = np.bincount(np.minimum(places + NEAR_LETTERS, total) + 1, minlength=total + 2)
-    kept = (np.cumsum(opened) > np.cumsum(closed)[:-1])[letters]
-    gap = ~kept
-    gap[1:] &= kept[:-1]
-    index = np.flatnonzero(kept | gap)
-    return np.where(gap, np.uint32(ord(BARRIER)), codes)[index], index
+    if not len(places):
+        index = np.zeros(min(len(codes), 1), dtype=np.int64)
+        return np.full_like(codes[index], ord(BARRIER)), index
+    apart = np.flatnonzero(places[1:] - places[:-1] > 2 * NEAR_LETTERS + 1)
+    first = letters.searchsorted(places[np.append(0, apart + 1)] - np.int32(NEAR_LETTERS))
+    last = letters.searchsorted(places[np.append(apart, len(places) - 1)] + np.int32(NEAR_LETTERS), "right")
+    counts = np.minimum(last + 1, len(codes)) - first
+    index = ragged(first, counts)
+    seen = codes[index]
+    seen[(np.cumsum(counts) - 1)[last < len(codes)]] = ord(BARRIER)
+    if first[0] > 0:
+        return np.append(np.uint32(ord(BARRIER)), seen), np.append(0, index)
+    return seen, index

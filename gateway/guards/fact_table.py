@@ -189,7 +189,7 @@ def key_of(stems: Sequence[str]) -> int:
 
 def sequences(stems: Sequence[str]) -> Sequences:
     """All sequences of up to `LONGEST_FACT_WORDS` words, single words first."""
-    single = np.array([hash(word) & _MASK for word in stems], dtype=np.uint64)
+    single = np.fromiter(map(hash, stems), dtype=np.int64, count=len(stems)).view(np.uint64)
     hashes = [single]
     for length in range(2, min(LONGEST_FACT_WORDS, len(stems)) + 1):
         hashes.append(hashes[-1][:-1] * np.uint64(_MULTIPLIER) + single[length - 1 :])

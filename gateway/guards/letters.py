@@ -1,9 +1,8 @@
 """Which of very many letter sequences occur in a text: hashes of its parts, looked up in sorted tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,12 +86,6 @@ class Words(Parts):
         return np.repeat(starts, counts), self.ends[ragged(first, counts)]
 
     @cached_property
-    def short(self) -> tuple[Numbers, Numbers, Hashes]:
-        """All whole words of fewer letters than a prefix: starts, ends, hashes."""
-        starts, ends = self.windows(self.starts, 1, PREFIX - 1)
-        return starts, ends, self.between(starts, ends)
-
-    @cached_property
     def prefixes(self) -> Hashes:
         return self.every(PREFIX)
 
@@ -134,24 +127,26 @@ class Table:
     def __init__(self, keys: Hashes, numbers: NDArray[np.uint32]):
         order = np.argsort(keys)
         self.keys, self.numbers = keys[order], numbers[order]
+        bits = max(len(keys), 1).bit_length()
+        self._shift = np.uint64(64 - bits)
+        # Where the keys of each range begin: hashes are spread evenly, so that is nearly where a key is.
+        counts = np.bincount((self.keys >> self._shift).astype(np.int64), minlength=1 << bits)
+        self._first = np.append(0, np.cumsum(counts)).astype(np.uint32)
 
     def find(self, hashes: Hashes) -> tuple[Numbers, NDArray[np.uint32]]:
         """(index into hashes, number) for everything known under one of them."""
-        first = self.keys.searchsorted(hashes)
-        counts = self.keys.searchsorted(hashes, "right") - first
-        return np.repeat(np.arange(len(hashes)), counts), self.numbers[ragged(first, counts)]
+        ranges = (hashes >> self._shift).astype(np.int64)
+        first = self._first[ranges].astype(np.int64)
+        counts = self._first[ranges + 1] - first
+        which, at = np.repeat(np.arange(len(hashes)), counts), ragged(first, counts)
+        same = np.flatnonzero(self.keys[at] == hashes[which])
+        return which[same], self.numbers[at[same]]
 
 
 def ragged(first: Numbers, counts: Numbers) -> Numbers:
     """first[i], first[i] + 1 ... (counts[i] of them), one i after the other."""
     total = np.cumsum(counts)
     return np.arange(total[-1] if len(total) else 0) + np.repeat(first - total + counts, counts)
-
-
-class Found(NamedTuple):
-    start: int
-    end: int
-    owner: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,73 +164,7 @@ class Joined:
         return cls(Parts("".join(sequences)), starts, ends)
 
 
-class Sequences:
-    """Letter sequences and their owners."""
-
-    def __init__(self, short: Table, prefixes: Table, long: Table):
-        self._short, self._prefixes, self._long = short, prefixes, long
-
-    @classmethod
-    def compiled(cls, sequences: Sequence[str], owners: Iterable[int]) -> "Sequences":
-        joined = Joined.of(sequences)
-        keys = joined.parts.between(joined.starts, joined.ends)
-        lengths = joined.ends - joined.starts
-        numbers = np.fromiter(owners, dtype=np.uint32, count=len(sequences))
-        short = lengths < PREFIX
-        starts = joined.starts[~short]
-        return cls(
-            Table(keys[short], numbers[short]),
-            _distinct(joined.parts.between(starts, starts + PREFIX), lengths[~short].astype(np.uint32)),
-            Table(keys[~short], numbers[~short]),
-        )
-
-    @classmethod
-    def merged(cls, many: "Sequence[Sequences]", owners: Sequence[Numbers]) -> "Sequences":
-        """One of many; owners[i] gives the new number of each owner in many[i], -1 for those left out."""
-        return cls(
-            merged_table([each._short for each in many], owners),
-            _distinct(
-                np.concatenate([each._prefixes.keys for each in many]),
-                np.concatenate([each._prefixes.numbers for each in many]),
-            ),
-            merged_table([each._long for each in many], owners),
-        )
-
-    @property
-    def keys(self) -> tuple[Hashes, Hashes]:
-        """What `find` must be asked about: the hashes of whole short words, and of prefixes."""
-        return self._short.keys, self._prefixes.keys
-
-    def find(self, words: Words, short: Numbers, prefixes: Numbers) -> list[Found]:
-        """Long sequences anywhere, short ones where they are whole words; `short` and `prefixes` may be known."""
-        found: list[Found] = []
-        if len(short):
-            starts, ends, keys = words.short
-            found += _found(starts[short], ends[short], self._short.find(keys[short]))
-        if len(prefixes):
-            which, lengths = self._prefixes.find(words.prefixes[prefixes])
-            starts = prefixes[which]
-            ends = starts + lengths
-            inside = ends <= len(words.text)
-            starts, ends = starts[inside], ends[inside]
-            found += _found(starts, ends, self._long.find(words.between(starts, ends)))
-        return found
-
-
-def _found(starts: Numbers, ends: Numbers, known: tuple[Numbers, NDArray[np.uint32]]) -> Iterator[Found]:
-    which, owners = known
-    return map(Found, starts[which].tolist(), ends[which].tolist(), owners.tolist())
-
-
 def merged_table(many: Sequence[Table], owners: Sequence[Numbers]) -> Table:
     numbers = np.concatenate([new[each.numbers] for each, new in zip(many, owners, strict=True)])
     kept = numbers >= 0
     return Table(np.concatenate([each.keys for each in many])[kept], numbers[kept].astype(np.uint32))
-
-
-def _distinct(keys: Hashes, numbers: NDArray[np.uint32]) -> Table:
-    order = np.lexsort((numbers, keys))
-    keys, numbers = keys[order], numbers[order]
-    new = np.ones(len(keys), dtype=np.bool_)
-    new[1:] = (keys[1:] != keys[:-1]) | (numbers[1:] != numbers[:-1])
-    return Table(keys[new], numbers[new])

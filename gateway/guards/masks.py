@@ -16,10 +16,12 @@ from gateway.guards.slips import is_first_name
 
 MASKED = "\ua66e"  # a letter that no language writes names with: stands for any, and folds to itself
 _NOTHING = "\u200b"  # the rest of a sign of several characters
+_FIRST_SIGNS = np.zeros(1 << 16, dtype=np.bool_)
+_FIRST_SIGNS[[*map(ord, "[<*_#•●○■□▒░▓█×✕✗?.…")]] = True
 _RUN = re.compile(r"\[mask\]|<mask>|[*_#•●○■□▒░▓█×✕✗]+|[?.…]+", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(?<!\w)(\*{1,3}|_{1,3})(?=[^\W_])[^*_\n]{1,200}(?P<end>\1)(?![*_])")
 _ENDING_SENTENCES = frozenset("?.…")
-_GOES_ON = re.compile(r" ?[^\W\d_A-Z]|['’]")
+_GOES_ON = re.compile(r" ?[^\W\d_]|['’]")
 
 
 def fold_masked(text: str) -> Folded | None:
@@ -41,14 +43,17 @@ def fold_masked(text: str) -> Folded | None:
 
 def _masks(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of the signs that a letter stands before and that may be letters themselves."""
+    codes = codes_of(text)
+    signs = _FIRST_SIGNS[np.minimum(codes, np.uint32(0xFFFF))]
+    signs[:-1] &= (codes[:-1] != ord(".")) | (codes[1:] != ord(" "))  # most are the ends of sentences
     closing: set[int] | None = None
-    for run in _RUN.finditer(text):
-        start, end = run.span()
-        if not text[start - 1 : start].isalpha():
+    for at in np.flatnonzero(signs[1:] & ~signs[:-1]).tolist():
+        if not text[at].isalpha() or (run := _RUN.match(text, at + 1)) is None:
             continue
+        start, end = run.span()
         if run[0][0] in _ENDING_SENTENCES:
             goes_on = _GOES_ON.match(text, end)
-            if not goes_on or (run[0][0] == "." and goes_on[0].isspace()):
+            if not goes_on or goes_on[0][-1].isupper() or (run[0][0] == "." and goes_on[0][0] == " "):
                 continue
         elif run[0][0] in "*_":
             if closing is None:

@@ -121,16 +121,17 @@ class NameMatcher:
 
     def _find_in(self, text: str, view: View | None) -> list[Match]:
         found: list[Match] = []
+        segments = [segment for segment, _ in self._segments]
         readings = (
-            (fold(text), Segment.search),
-            (fold_lookalike(text), Segment.search_lookalike),
-            (fold_masked(text), Segment.search_masked),
+            (fold(text), Reading.plain, Segment.search),
+            (fold_lookalike(text), Reading.lookalike, Segment.search_lookalike),
+            (fold_masked(text), Reading.masked, Segment.search_masked),
         )
-        for folded, search in readings:
+        for folded, prepare, search in readings:
             if folded is None:
                 continue
             hits = Hits()
-            reading = Reading(text, folded, max(segment.most_letters for segment, _ in self._segments))
+            reading = prepare(text, folded, segments)
             for segment, dead in self._segments:
                 own = Hits()
                 search(segment, reading, own)

@@ -4,14 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gateway.guards.letters import Hashes, Joined, Numbers, Parts, Table, Words, merged_table
+from gateway.guards.letters import Hashes, Joined, Numbers, Parts, Table, Words
 from gateway.guards.masks import MASKED
 from gateway.guards.names import FUZZY_LETTERS
 from gateway.guards.normalise import Kind, kinds_of
+from gateway.guards.windows import FEW_PLACES, Grams, likely_windows, likely_windows_before
 
 MOST_LETTERS = 48  # longer names are not looked for with a letter wrong: every stretch of a text would have to be
-_STARTS_AT_ONCE = 4096  # bounds the memory that hostile text can take
+_GRAM = 4  # letters; no half of a window is shorter than three
+_SLOTS_PER_NAME = 4
 _LENGTH_FACTOR = np.uint64(0xD6E8FEB86659FD93)
 _EDGE_FACTOR = np.uint64(0xA0761D6478BD642F)
 _LAST_HALF = np.uint64(0xE7037ED1A0B428DB)
@@ -28,72 +31,154 @@ def _half(lengths: Numbers) -> Numbers:
     return (lengths - 1) // 2
 
 
+_SIZES = [0] * (FUZZY_LETTERS - 1) + np.minimum(_half(np.arange(FUZZY_LETTERS - 1, MOST_LETTERS + 2)), _GRAM).tolist()
+
+
 class NearNames:
     """Names that may be misspelt, by what a slip leaves: the first or last letter, and the half at the other end.
 
     (Two letters swapped at the very end leave the last but one, a masked one the mask.)
     """
 
-    def __init__(self, table: Table, most: int):
+    def __init__(self, table: Table, heads: Grams, tails: Grams, names: "_Letters", owners: NDArray[np.uint32]):
         self._table = table
-        self.most = most  # letters of the longest name
+        self._names, self._owners = names, owners
+        self.heads, self.tails = heads, tails
+        self.most = int((names.ends - names.starts).max(initial=0))  # letters of the longest name
 
     @classmethod
     def compiled(cls, names: Sequence[str], owners: Sequence[int]) -> "NearNames":
         joined = Joined.of(names)
-        starts, ends, values = joined.starts, joined.ends, joined.parts.values
+        parts, starts, ends, values = joined.parts, joined.starts, joined.ends, joined.parts.values
         first, last, before_last = values[starts], values[ends - 1], values[ends - 2]
         lengths = ends - starts
         keys: list[Hashes] = []
-        for window in (lengths - 1, lengths, lengths + 1):
+        begin: list[Hashes] = []
+        finish: list[Hashes] = []
+        windows = (lengths - 1, lengths, lengths + 1)
+        for window in windows:
             half = _half(window)
-            head = joined.parts.between(starts, starts + half)
+            head = parts.between(starts, starts + half)
             keys.append(_key(head, last, window))
-            keys.append(_key(joined.parts.between(ends - half, ends) ^ _LAST_HALF, first, window))
-        head = joined.parts.between(starts, starts + _half(lengths))
+            keys.append(_key(parts.between(ends - half, ends) ^ _LAST_HALF, first, window))
+            gram = np.minimum(half, _GRAM)
+            begin.append(parts.between(starts, starts + gram))
+            finish.append(parts.between(ends - gram, ends))
+        head = parts.between(starts, starts + _half(lengths))
         keys += [_key(head, before_last, lengths), _key(head, _MASKED, lengths)]
-        numbers = np.tile(np.array(owners, dtype=np.uint32), len(keys))
-        return cls(Table(np.concatenate(keys), numbers), int(lengths.max(initial=0)))
-
-    @classmethod
-    def merged(cls, many: "Sequence[NearNames]", owners: Sequence[Numbers]) -> "NearNames":
-        return cls(merged_table([each._table for each in many], owners), max(each.most for each in many))
+        numbers = np.tile(np.arange(len(names), dtype=np.uint32), len(keys))
+        table = Table(np.concatenate(keys), numbers)
+        heads, tails = (
+            Grams(_SIZES, np.concatenate(grams), np.concatenate(windows), _SLOTS_PER_NAME * len(names))
+            for grams in (begin, finish)
+        )
+        return cls(table, heads, tails, _Letters(parts.codes, starts, ends), np.array(owners, dtype=np.uint32))
 
     @property
     def keys(self) -> Hashes:
         """What `find` must be asked about."""
         return self._table.keys
 
-    def find(self, windows: "Windows", passed: Numbers) -> Iterator[tuple[int, int, int]]:
-        """(start, end, owner) of windows that have one letter wrong if they are that owner's name; of `passed` keys."""
-        which, owners = self._table.find(windows.keys[passed])
-        at = passed[which] % max(len(windows.starts), 1)
-        return zip(windows.starts[at].tolist(), windows.ends[at].tolist(), owners.tolist(), strict=True)
+    def find(self, words: Words, windows: "Windows", passed: Numbers, *, slip: bool) -> Iterator[tuple[int, int, int]]:
+        """(start, end, owner) of windows that may be that owner's name with letters wrong; of `passed` keys.
+
+        With `slip`, many windows are left out where more than one letter is.
+        """
+        which, names = self._table.find(windows.keys[passed])
+        at = passed[which]
+        starts, ends = windows.starts[at], windows.ends[at]
+        if slip and len(at) > FEW_PLACES:
+            near = self._names.nearly(names, _Letters(words.codes, starts, ends))
+            starts, ends, names = starts[near], ends[near], names[near]
+        return zip(starts.tolist(), ends.tolist(), self._owners[names].tolist(), strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Letters:
+    """Stretches of letters."""
+
+    codes: NDArray[np.uint32]
+    starts: Numbers
+    ends: Numbers
+
+    def nearly(self, which: NDArray[np.uint32], written: "_Letters") -> NDArray[np.bool_]:
+        """Whether each stretch of `written` may be one of these with one letter wrong or two exchanged."""
+        starts, ends = self.starts[which], self.ends[which]
+        longer = ends - starts - (written.ends - written.starts)
+        least = ends - starts - np.maximum(longer, 0)
+        same = _agreeing(self.codes, starts, written.codes, written.starts, least, 1)
+        same += _agreeing(self.codes, ends - 1, written.codes, written.ends - 1, least, -1)
+        nearly: NDArray[np.bool_] = same >= least - np.where(longer == 0, 2, 0)
+        return nearly
+
+
+def _agreeing(
+    codes: NDArray[np.uint32], at: Numbers, others: NDArray[np.uint32], there: Numbers, most: Numbers, step: int
+) -> Numbers:
+    """How many letters agree from some places on, up to `most`."""
+    count = np.zeros(len(at), dtype=np.int64)
+    going = np.arange(len(at))
+    for letter in range(int(most.max(initial=0))):
+        going = going[most[going] > letter]
+        going = going[codes[at[going] + step * letter] == others[there[going] + step * letter]]
+        count[going] += 1
+    return count
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Starts and ends of stretches of a text [windows], and the keys to look them up under [2 * windows]."""
+    """Starts and ends of stretches of a text, and the key to look each up under, [windows]."""
 
     starts: Numbers
     ends: Numbers
     keys: Hashes
 
+    @classmethod
+    def by_head(cls, words: Words, starts: Numbers, ends: Numbers) -> "Windows":
+        """Under their first half and their last letter."""
+        lengths = ends - starts
+        head = words.between(starts, starts + _half(lengths))
+        return cls(starts, ends, _key(head, words.values[ends - 1], lengths))
 
-def windows_of(words: Words, most: int) -> Iterator[Windows]:
-    """The stretches that may be a misspelt name: whole words, letters but for one character at most.
+    @classmethod
+    def by_tail(cls, words: Words, starts: Numbers, ends: Numbers) -> "Windows":
+        """Under their last half and their first letter."""
+        lengths = ends - starts
+        tail = words.between(ends - _half(lengths), ends) ^ _LAST_HALF
+        return cls(starts, ends, _key(tail, words.values[starts], lengths))
 
-    `most` is the number of letters of the longest name.
+
+def windows_of(words: Words, many: Sequence[NearNames], through: str = "") -> Iterator[Windows]:
+    """The stretches that may be a misspelt name of one of `many`: whole words, letters but for one character at most.
+
+    With `through`, only those that have this letter in them.
     """
+    count, least, most = len(words.codes), FUZZY_LETTERS - 1, max(names.most for names in many) + 1
     kinds = kinds_of(words.codes)
     others = np.append(0, np.cumsum((kinds != Kind.LOWER) & (kinds != Kind.UPPER)))
     lettered = words.starts[others[words.starts] == others[words.starts + 1]]
-    for at in range(0, max(len(lettered), 1), _STARTS_AT_ONCE):
-        starts, ends = words.windows(lettered[at : at + _STARTS_AT_ONCE], FUZZY_LETTERS - 1, most + 1)
-        plain = others[ends] - others[starts] <= 1
-        starts, ends = starts[plain], ends[plain]
-        lengths = ends - starts
-        half = _half(lengths)
-        head = _key(words.between(starts, starts + half), words.values[ends - 1], lengths)
-        tail = _key(words.between(ends - half, ends) ^ _LAST_HALF, words.values[starts], lengths)
-        yield Windows(starts, ends, np.concatenate((head, tail)))
+    had = np.append(0, np.cumsum(words.codes == ord(through))) if through else None
+    if had is not None:
+        lettered = lettered[had[np.minimum(lettered + most, count)] > had[lettered]]
+
+    def plain(starts: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
+        kept = others[ends] - others[starts] <= 1
+        if had is not None:
+            kept &= had[ends] > had[starts]
+        return starts[kept], ends[kept]
+
+    if len(lettered) <= FEW_PLACES:
+        windows = plain(*words.windows(lettered, least, most))
+        yield Windows.by_head(words, *windows)
+        yield Windows.by_tail(words, *windows)
+        return
+    begins = np.zeros(count + 1, dtype=np.bool_)
+    begins[lettered] = True
+    first = lettered[lettered <= count - least]
+    first = first[others[first + least] - others[first] <= 1]
+    yield Windows.by_head(words, *plain(*likely_windows(words, first, [names.heads for names in many])))
+    last = words.ends[words.ends >= least]
+    last = last[others[last] - others[last - least] <= 1]
+    starts, ends = likely_windows_before(words, last, [names.tails for names in many])
+    begun = begins[starts]
+    yield Windows.by_tail(words, *plain(starts[begun], ends[begun]))

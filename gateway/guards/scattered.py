@@ -75,16 +75,18 @@ def scattered(names: Mapping[str, Sequence[str]], stems: Sequence[str]) -> set[s
 
     In any order; the text is given as its `words`.
     """
-    if not names:
-        return set()
-    places: dict[str, list[int]] = {}
-    for at, stem in enumerate(stems):
-        places.setdefault(stem, []).append(at)
     ways = [(target, name) for target, own in names.items() for name in own][:MOST_NAMES]
+    told = [
+        (target, words) for (target, _), words in zip(ways, telling([name for _, name in ways]), strict=True) if words
+    ]
+    wanted = {word for _, words in told for word in words}
+    places: dict[str, list[int]] = {}
+    for at, stem in enumerate(stems) if wanted else ():
+        if stem in wanted:
+            places.setdefault(stem, []).append(at)
+    standing = {stem: np.array(at) for stem, at in places.items()}
     return {
-        target
-        for (target, _), words in zip(ways, telling([name for _, name in ways]), strict=True)
-        if words and _stands(words, places)
+        target for target, words in told if standing.keys() >= {*words} and _stands([standing[word] for word in words])
     }
 
 
@@ -96,22 +98,27 @@ def telling(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield words if tells else ()
 
 
-def _stands(words: Sequence[str], places: Mapping[str, Sequence[int]]) -> bool:
-    """Whether all words of a name are near one place of the first."""
-    if not all(word in places for word in words):
-        return False
-    standing = [np.array(places[word]) for word in words]
+def _stands(standing: Sequence[Numbers]) -> bool:
+    """Whether all words of a name are near one place of the first, given where each stands, sorted."""
     whole = standing[0]
-    for offset, at in enumerate(standing):
-        whole = whole[np.isin(whole + offset, at)]
-    around, *others = (at[~np.isin(at, whole + offset)] for offset, at in enumerate(standing))
+    for offset, at in enumerate(standing[1:], 1):
+        whole = whole[_among(whole + offset, at)]
+    if len(whole):
+        standing = [at[~_among(at, whole + offset)] for offset, at in enumerate(standing)]
+    around, *others = standing
     near = np.ones(len(around), dtype=np.bool_)
     for at in others:
         if not len(at):
             return False
-        first = np.searchsorted(at, around - NEAR_WORDS)
-        near &= (first < len(at)) & (at.take(first, mode="clip") <= around + NEAR_WORDS)
+        first = at.searchsorted(around - NEAR_WORDS)
+        near &= at.take(first, mode="clip") <= around + NEAR_WORDS
+        near &= first < len(at)
     return bool(near.any())
+
+
+def _among(some: Numbers, sorted_others: Numbers) -> NDArray[np.bool_]:
+    among: NDArray[np.bool_] = sorted_others.take(sorted_others.searchsorted(some), mode="clip") == some
+    return among
 
 
 def _rarity(word: str) -> tuple[float, int, str]:

@@ -6,13 +6,14 @@ letter. A name's spellings are made again when it may have been found: they woul
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from gateway.guards.alike import sounds_like
-from gateway.guards.letters import Filter, Numbers, Sequences, Words
+from gateway.guards.letters import Filter, Numbers, Words
 from gateway.guards.lookalike import is_genuine, lookalike_key
 from gateway.guards.masks import MASKED, is_masked
 from gateway.guards.names import (
@@ -26,8 +27,9 @@ from gateway.guards.names import (
 from gateway.guards.near import MOST_LETTERS, NearNames, windows_of
 from gateway.guards.normalise import Folded
 from gateway.guards.romanise import romanised
+from gateway.guards.sequences import NO_SHORT, Sequences, Short
 from gateway.guards.slips import is_slip, one_wrong
-from gateway.guards.sounds import SpokenNames, spoken
+from gateway.guards.sounds import SpokenNames, SpokenText, spoken
 
 _LOOKALIKE_LETTERS = 5
 _AT_ONCE = 1024  # names compiled at a time: bounds the memory their spellings take meanwhile
@@ -61,17 +63,41 @@ class Hits:
 
 
 class Reading:
-    """A text and its folding, prepared for search in any number of segments."""
+    """A text and its folding, prepared for search in any number of segments: for names written, or nearly."""
 
-    def __init__(self, text: str, folded: Folded, most_letters: int):
+    def __init__(
+        self, text: str, folded: Folded, sequences: Sequence[Sequences], near: Sequence[NearNames], through: str = ""
+    ):
         self.text = text
         self.folded = folded
         self.words = words = Words(folded.text, folded.edges)
-        self.windows = list(windows_of(words, most_letters)) if most_letters and folded.genuine is None else []
-        self.spoken = spoken(text) if folded.genuine is None and MASKED not in folded.text else None
-        hashes = (words.short[2], words.prefixes, *(windows.keys for windows in self.windows))
+        self.short = Short.of(words, sequences) if sequences else NO_SHORT
+        near = [names for names in near if names.most]
+        self.windows = list(windows_of(words, near, through)) if near else []
+        prefixes = words.prefixes if sequences else NO_SHORT.keys
+        hashes = (self.short.keys, prefixes, *(windows.keys for windows in self.windows))
         self.hashes = np.concatenate(hashes)
         self.bounds = np.cumsum([len(part) for part in hashes])
+
+    @classmethod
+    def plain(cls, text: str, folded: Folded, segments: "Sequence[Segment]") -> "Reading":
+        """For `Segment.search`."""
+        return cls(text, folded, [each.written for each in segments], [each.near for each in segments])
+
+    @classmethod
+    def lookalike(cls, text: str, folded: Folded, segments: "Sequence[Segment]") -> "Reading":
+        """For `Segment.search_lookalike`."""
+        return cls(text, folded, [each.looking for each in segments], ())
+
+    @classmethod
+    def masked(cls, text: str, folded: Folded, segments: "Sequence[Segment]") -> "Reading":
+        """For `Segment.search_masked`."""
+        return cls(text, folded, (), [each.near for each in segments], MASKED)
+
+    @cached_property
+    def spoken(self) -> SpokenText | None:
+        """What may be names of another script."""
+        return spoken(self.text)
 
     def passed(self, known: Filter) -> list[Numbers]:
         """What may be known of the short words, of the prefixes and of the windows."""
@@ -97,9 +123,9 @@ class Segment:
     ):
         self.names = names
         self._owners = owners
-        self._written = written
-        self._looking = looking
-        self._near = near
+        self.written = written
+        self.looking = looking
+        self.near = near
         self._near_letters = near_letters
         self._spoken = spoken
         self._known = Filter(*written.keys, near.keys)
@@ -164,17 +190,12 @@ class Segment:
         return cls(
             names,
             owners,
-            Sequences.merged([segment._written for segment, _ in many], numbers),
-            Sequences.merged([segment._looking for segment, _ in many], numbers),
-            NearNames.merged([segment._near for segment, _ in many], numbers),
+            Sequences.merged([segment.written for segment, _ in many], numbers),
+            Sequences.merged([segment.looking for segment, _ in many], numbers),
+            NearNames.compiled(list(near.values()), list(near)),
             near,
             SpokenNames.merged([segment._spoken for segment, _ in many], numbers),
         )
-
-    @property
-    def most_letters(self) -> int:
-        """Letters of the longest name that is looked for with one of them wrong."""
-        return self._near.most
 
     def search(self, reading: Reading, hits: Hits) -> None:
         """Add what is named in a text, exactly or nearly."""
@@ -187,25 +208,27 @@ class Segment:
         if not passed:
             return
         letters = reading.folded.text
-        for start, end, number in self._written.find(reading.words, passed[0], passed[1]):
+        for start, end, number in self.written.find(reading.words, reading.short, passed[0], passed[1]):
             for way in self._ways(number):
                 if way.letters == letters[start:end]:
                     self._add_exact(number, way, reading, start, end, hits)
-        hits.fuzzy += self._fuzzy(reading, passed[2:], self._is_near)
+        hits.fuzzy += self._fuzzy(reading, passed[2:], self._is_near, slip=True)
 
     def search_masked(self, reading: Reading, hits: Hits) -> None:
         """Add whose name has letters masked."""
         if passed := reading.passed(self._known):
-            hits.fuzzy += self._fuzzy(reading, passed[2:], self._is_masked)
+            hits.fuzzy += self._fuzzy(reading, passed[2:], self._is_masked, slip=False)
 
     def _fuzzy(
-        self, reading: Reading, passed: Sequence[Numbers], is_name: Callable[[str, int], bool]
+        self, reading: Reading, passed: Sequence[Numbers], is_name: Callable[[str, int], bool], *, slip: bool
     ) -> Iterator[Span]:
         """The windows that are some owner's name with letters wrong; equal letters are looked at once."""
         letters = reading.folded.text
         seen: dict[tuple[int, str], bool] = {}
         for windows, among in zip(reading.windows, passed, strict=True):
-            for start, end, number in self._near.find(windows, among):
+            if not len(among):
+                continue
+            for start, end, number in self.near.find(reading.words, windows, among, slip=slip):
                 near = seen.get((number, letters[start:end]))
                 if near is None:
                     near = seen[number, letters[start:end]] = is_name(letters[start:end], number)
@@ -226,7 +249,7 @@ class Segment:
         """Add what is named in a text folded by its look."""
         letters, folded = reading.folded.text, reading.folded
         passed = reading.passed(self._known_looks)
-        for start, end, number in self._looking.find(reading.words, *passed) if passed else ():
+        for start, end, number in self.looking.find(reading.words, reading.short, *passed) if passed else ():
             for way in self._ways(number) if is_genuine(folded, start, end) else ():
                 if way.form is Form.NAME and lookalike_key(way.letters) == letters[start:end]:
                     self._add_exact(number, way, reading, start, end, hits)

@@ -1,15 +1,19 @@
 """The words of a text as descriptions are compared by: folded, without endings; and how ordinary each of them is."""
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from gateway.guards.normalise import Folded, fold
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.guards.normalise import Folded, Kind, codes_of, fold, kinds_of
 
 RARE_BITS = 14.0
 
+_LEAST_STEMMED = 4  # letters
 _FEMININE = re.compile(r"er(?:in|innen)\Z")  # German: Lehrerin
 _ENDING = re.compile(r"(?<=[a-z]{3})[aeiou]{0,2}s?\Z")
 
@@ -20,41 +24,57 @@ def words(text: str) -> list[str]:
     A run of digits is one word however it is grouped (0170-123 45), a letter of a script without spaces is one of its
     own.
     """
-    return [stem(letters) for letters, _, _ in _words(fold(text))]
+    return Wording.of(text).stems
 
 
 def words_as_written(text: str, last: int | None = None) -> tuple[list[str], list[str]]:
     """Stems of the words of a text, and what stands there for the `last` of them, or for all."""
-    folded = fold(text)
-    found = list(_words(folded))
-    ending = found if last is None else found[-last:]
-    written = [text[folded.starts[first] : folded.ends[end]] for _, first, end in ending]
-    return [stem(letters) for letters, _, _ in found], written
+    wording = Wording.of(text)
+    return wording.stems, wording.written(last)
 
 
-def _words(folded: Folded) -> Iterator[tuple[str, int, int]]:
-    """Folded words, unstemmed, with their first and their last letter."""
-    bounds = [at for at, edge in enumerate(folded.edges) if edge]
-    number = ""
-    began = 0
-    for start, end in pairwise(bounds):
-        letters = folded.text[start:end]
-        if letters.isdigit():
-            began, number = (began if number else start), number + letters
-            last = end - 1
-            continue
-        if number:
-            yield number, began, last
-            number = ""
-        yield letters, start, end - 1
-    if number:
-        yield number, began, last
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Wording:
+    """The words of a text: their stems, and the first and last letter of each in the folded text."""
+
+    stems: list[str]
+    _text: str
+    _folded: Folded
+    _firsts: NDArray[np.int64]
+    _ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, text: str) -> "Wording":
+        """Read a text."""
+        folded = fold(text)
+        letters = folded.text
+        bounds = np.flatnonzero(np.frombuffer(folded.edges, dtype=np.bool_))
+        digits = kinds_of(codes_of(letters)) == Kind.DIGIT
+        if digits.any():
+            number = np.logical_and.reduceat(digits, bounds[:-1])
+            inside = np.zeros(len(bounds), dtype=np.bool_)
+            inside[1:-1] = number[1:] & number[:-1]
+            bounds = bounds[~inside]
+        at = bounds.tolist()
+        # Short words are their own stems; there are many in texts that are made to take long.
+        stems = [
+            word if len(word := letters[start:end]) < _LEAST_STEMMED else stem(word) for start, end in pairwise(at)
+        ]
+        return cls(stems, text, folded, bounds[:-1], bounds[1:])
+
+    def written(self, last: int | None = None) -> list[str]:
+        """What stands in the text for the `last` words, or for all."""
+        folded, count = self._folded, len(self.stems)
+        some = slice(count - min(last, count) if last is not None else 0, count)
+        starts = folded.starts[self._firsts[some]].tolist()
+        ends = folded.ends[self._ends[some] - 1].tolist()
+        return [self._text[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 @lru_cache(maxsize=100_000)
 def stem(letters: str) -> str:
     """A folded word without the endings of number and gender: panadera and panaderos are one word, apple and apples."""
-    if len(letters) < 4 or not letters.isascii():
+    if len(letters) < _LEAST_STEMMED or not letters.isascii():
         return letters
     return _ENDING.sub("", _FEMININE.sub("er", letters), count=1)
 
