@@ -37,6 +37,8 @@ from gateway.security.routes import router as key_router
 from gateway.security.sealing_keys import key_source
 from gateway.serving.errors import ServingError
 from gateway.settings import Settings
+from gateway.traced import Traced
+from gateway.tracing import start_tracing, tracing
 from gateway.worker_process import WorkerState
 
 logger = logging.getLogger(__name__)
@@ -88,9 +90,12 @@ class PolicyPlane:
         ]
 
     def guard(self, app: FastAPI) -> None:
-        """From now on `app` asks for API keys, unless the settings say that everyone may do everything."""
+        """From now on `app` asks for API keys, unless the settings say that everyone may do everything; it is traced
+        if the environment says so."""
         if self.settings.auth:
             app.add_middleware(Gate, ring=self.ring, shared_throttle=self.keys.throttle, used=self.used)
+        if tracing():
+            app.add_middleware(Traced)
 
     async def start(self, background: Callable[[Awaitable[None]], None]) -> None:
         """Follows the policy from now on; returns when it is enforced, or after half a minute."""
@@ -151,6 +156,7 @@ async def policy_plane(
         ForgetError: Redis, the keys or the files of this replica cannot be used.
         ServingError: the bootstrap key is none.
     """
+    start_tracing("unlearning-gateway")
     async with contextlib.AsyncExitStack() as stack:
         identity = stack.enter_context(replica_identity(settings.data_dir))
         signer = _signer(settings)

@@ -36,6 +36,7 @@ from gateway.forget.worker_store import Attempt, WorkerStore
 from gateway.model_files import model_folder
 from gateway.security.sealing_keys import key_source
 from gateway.settings import Settings
+from gateway.tracing import span, start_tracing
 from unlearn_engine import adapter as adapters
 from unlearn_engine.adapter import Adapter
 from unlearn_engine.data.domain import domain_for
@@ -84,7 +85,10 @@ class ErasureWorker:
             attempt = self._store.begin(request_id)
         except NothingToDo:
             return
-        with self._store.holding(attempt):
+        with (
+            span("erase.job", about=attempt.id, state=attempt.state, attempt=attempt.number),
+            self._store.holding(attempt),
+        ):
             if attempt.state is State.GUARDED:
                 self._elicit(attempt, self._situation()[0][attempt.id])
             elif attempt.state is State.WITHDRAWING:
@@ -105,7 +109,8 @@ class ErasureWorker:
         covered = [subjects[id_] for id_ in current.subjects if id_ in subjects and id_ != new.id] if current else []
 
         self._store.progress(attempt, "edit", 0.0)
-        current = self._eraser.edit(new, current, covered)
+        with span("erase.edit", covered=len(covered)):
+            current = self._eraser.edit(new, current, covered)
         self._store.publish_composite(attempt, self._composite(current))
 
         builds: list[Build] = [self._eraser.train, self._eraser.train]
@@ -113,7 +118,8 @@ class ErasureWorker:
             builds.append(lambda new, earlier, _, progress: self._eraser.rebuild([new, *earlier], progress))
         trained: Adapter | None = current
         for build in builds:
-            trained = build(new, covered, trained, lambda stage, done: self._store.progress(attempt, stage, done))
+            with span("erase.train", covered=len(covered)):
+                trained = build(new, covered, trained, lambda stage, done: self._store.progress(attempt, stage, done))
             results = self._verify_all(attempt, trained, [new, *covered])
             if results[new.id].passed:
                 break
@@ -125,7 +131,9 @@ class ErasureWorker:
     def _elicit(self, attempt: Attempt, subject: Subject) -> Knowledge:
         """What the model says about the subject goes into the guard."""
         self._store.progress(attempt, "elicit", 0.0)
-        knowledge = self._eraser.knowledge(subject)
+        with span("erase.elicit") as record:
+            knowledge = self._eraser.knowledge(subject)
+            record(facts=len(knowledge.facts))
         self._store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases, knowledge.attributes)
         return knowledge
 
@@ -133,7 +141,8 @@ class ErasureWorker:
         """The composite again, from the base, without the withdrawn request."""
         subjects, current = self._situation()
         remaining = [subjects[id_] for id_ in current.subjects if id_ in subjects] if current else []
-        rebuilt = self._eraser.rebuild(remaining, lambda stage, done: self._store.progress(attempt, stage, done))
+        with span("erase.train", covered=len(remaining)):
+            rebuilt = self._eraser.rebuild(remaining, lambda stage, done: self._store.progress(attempt, stage, done))
         self._publish(attempt, rebuilt, self._verify_all(attempt, rebuilt, remaining))
 
     def _situation(self) -> tuple[dict[str, Subject], Adapter | None]:
@@ -152,7 +161,9 @@ class ErasureWorker:
         results = {}
         for done, subject in enumerate(subjects):
             others = [other for other in subjects if other.id != subject.id]
-            results[subject.id] = self._eraser.verify(adapter, subject, others)
+            with span("erase.verify", linked=(subject.id,)) as record:
+                results[subject.id] = self._eraser.verify(adapter, subject, others)
+                record(passed=results[subject.id].passed)
             self._store.progress(attempt, "verify", (done + 1) / len(subjects))
         return results
 
@@ -167,7 +178,8 @@ class ErasureWorker:
 
     def _composite(self, adapter: Adapter, verified: frozenset[str] = frozenset()) -> Composite:
         """What is told of an adapter, once every replica can have it."""
-        self._storage.publish(adapter.digest, adapter.path)
+        with span("erase.publish", digest=adapter.digest, rank=adapter.rank, requests=len(adapter.subjects)):
+            self._storage.publish(adapter.digest, adapter.path)
         return Composite(
             digest=adapter.digest,
             path=str(adapter.path),
@@ -224,6 +236,7 @@ def work(settings: Settings) -> None:
     """Load the model, then take jobs until a signal; says on stdout when it is loaded."""
     logging.basicConfig(level=logging.INFO, format="worker: %(message)s", stream=sys.stderr)
     logging.getLogger("rq").setLevel(logging.WARNING)
+    start_tracing("unlearning-worker")
     with ExitStack() as stack:
         url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
         facts = facts_at_rest(settings.facts_key_path, hash_new=settings.facts_at_rest == "hashed")

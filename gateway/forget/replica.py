@@ -18,6 +18,7 @@ from gateway.forget.store import DEFAULT_LEASE_S, Store
 from gateway.guards.encoder import Encoder
 from gateway.guards.policy import AdapterRef, Policy, Target, compile_policy
 from gateway.security.keys import ApiKey
+from gateway.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -251,8 +252,11 @@ class Replica:
         version = max(mark.version, before.version)
         changed = [_target(self._requests[id_]) for id_ in stale if id_ in self._requests]
         gone = [id_ for id_ in stale if id_ not in self._requests]
-        policy = await asyncio.to_thread(before.with_changes, version, changed, gone, adapter)
-        await self._apply(policy)
+        with span("policy.enforce", linked=stale, version=version, changed=len(changed), gone=len(gone)):
+            with span("policy.compile"):
+                policy = await asyncio.to_thread(before.with_changes, version, changed, gone, adapter)
+            with span("policy.apply"):
+                await self._apply(policy)
         self._policy = policy
 
     async def _compact(self) -> None:

@@ -30,6 +30,7 @@ from gateway.forget.snapshot import (
     subject_text,
     training_text,
 )
+from gateway.tracing import span
 
 ANONYMOUS = "anonymous"
 PROOF = "of the sealing keys"
@@ -87,27 +88,28 @@ class Store(RecordStore):
         phrases = await asyncio.to_thread(given_phrases, request)
         training = training_text(request)
         # `model_dump_json` keeps the order of the fields: equal bodies have equal forms, however they were written.
-        reply = await self._write(
-            "submit",
-            id_,
-            fingerprint(f"{principal}\0{idempotency_key}") if idempotency_key is not None else "",
-            fingerprint(request.model_dump_json()) if idempotency_key is not None else "",
-            request.kind,
-            request.response,
-            request.erase,
-            "guard_only" if request.guard_only else "auto",
-            json.dumps(request.labels),
-            seal(subject_text(request), id_),
-            request.in_context,
-            json.dumps(request.audiences),
-            json.dumps(request.model_dump(include=set(GROUNDS))),
-            fingerprint(same_wish(request)),
-            State.RECEIVED if trusted else State.AWAITING_REVIEW,
-            seal(self._facts.dumps(phrases, (), id_), id_) if phrases else "",
-            seal(training, id_) if training else "",
-            ",".join(sorted(map(self._term, findable(request.subject)))),
-            json.dumps(request.languages),
-        )
+        with span("forget.submit", about=id_, first=True, kind=request.kind, trusted=trusted):
+            reply = await self._write(
+                "submit",
+                id_,
+                fingerprint(f"{principal}\0{idempotency_key}") if idempotency_key is not None else "",
+                fingerprint(request.model_dump_json()) if idempotency_key is not None else "",
+                request.kind,
+                request.response,
+                request.erase,
+                "guard_only" if request.guard_only else "auto",
+                json.dumps(request.labels),
+                seal(subject_text(request), id_),
+                request.in_context,
+                json.dumps(request.audiences),
+                json.dumps(request.model_dump(include=set(GROUNDS))),
+                fingerprint(same_wish(request)),
+                State.RECEIVED if trusted else State.AWAITING_REVIEW,
+                seal(self._facts.dumps(phrases, (), id_), id_) if phrases else "",
+                seal(training, id_) if training else "",
+                ",".join(sorted(map(self._term, findable(request.subject)))),
+                json.dumps(request.languages),
+            )
         if reply[0] == "conflict":
             raise IdempotencyConflict("this Idempotency-Key was used with another body")
         return str(reply[1])
@@ -177,11 +179,13 @@ class Store(RecordStore):
     async def wait_until_guarded(self, id_: str, timeout_s: float) -> None:
         """Returns when the request is no longer merely received, or after `timeout_s` seconds."""
         deadline, last = time.monotonic() + timeout_s, "0-0"
-        while (left := deadline - time.monotonic()) > 0:
-            for entry_id, fields in await self._read_stream(f"{ROOT}:events:{id_}", last, min(left, BLOCK_S)):
-                last = entry_id
-                if fields.get("state") != State.RECEIVED:
-                    return
+        with span("forget.wait", about=id_) as record:
+            while (left := deadline - time.monotonic()) > 0:
+                for entry_id, fields in await self._read_stream(f"{ROOT}:events:{id_}", last, min(left, BLOCK_S)):
+                    last = entry_id
+                    if fields.get("state") != State.RECEIVED:
+                        record(state=fields.get("state", ""))
+                        return
 
     async def counts(self) -> dict[State, int]:
         """How many requests are in each state."""

@@ -34,6 +34,7 @@ from gateway.serving.plan import Phrases, Plan, Planner, Reading, Request
 from gateway.serving.refusal import given_output, shaped
 from gateway.serving.rewriter import Rewriter
 from gateway.serving.watch import WatchedAudit
+from gateway.tracing import span_apart
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -170,7 +171,9 @@ class Generation:
 
     def _read(self, request: Request, policy: Policy) -> Reading:
         began = time.perf_counter()
-        reading = self._guarded(self._planner.read, request, policy)
+        with span_apart("chat.examine", prompt_tokens=len(request.prompt["prompt_token_ids"])) as record:
+            reading = self._guarded(self._planner.read, request, policy)
+            record(subjects=len(reading.subjects))
         self._observer.observe("examine", time.perf_counter() - began)
         return reading
 
@@ -178,8 +181,8 @@ class Generation:
         """The names of a newer policy may not be said; where the prompt asks about its subjects, nothing may."""
 
         def look() -> bool:
-            now = self._planner.subjects(request, newer.policy)
-            return bool(now) and not now <= self._planner.subjects(request, older.policy)
+            now = self._planner.read(request, newer.policy).subjects
+            return bool(now) and not now <= self._planner.read(request, older.policy).subjects
 
         if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
             asks_about_it = self._guarded(look)
@@ -194,12 +197,14 @@ class Generation:
     def _audited(self, plan: Plan, live: LivePolicy, params: SamplingParams) -> Iterator[Answers]:
         """The audit of a request's answers; what it did is told at the end, however that comes."""
         answers = Answers(lambda: _audit(plan, live), params, self._tokenizer)
-        try:
-            yield answers
-        finally:
-            self._observer.observe("audit", answers.seconds)
-            if answers.blocked:
-                self._observer.decision("blocked")
+        with span_apart("chat.generate", decision=plan.decision) as record:
+            try:
+                yield answers
+            finally:
+                record(blocked=answers.blocked, answers=params.n)
+                self._observer.observe("audit", answers.seconds)
+                if answers.blocked:
+                    self._observer.decision("blocked")
 
     def _guarded(self, step: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
         """Run a step of the guard; its failure ends the request."""

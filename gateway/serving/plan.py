@@ -73,6 +73,11 @@ class Reading:
     described: list[str]
     chains: list[Chain]  # relations, of which the model has to say to whom they lead
 
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Ids of the targets that are named or described."""
+        return frozenset((*(match.target for match in self.matches), *self.described))
+
 
 class Planner:
     """Makes the plan of a request.
@@ -131,13 +136,6 @@ class Planner:
         if matches:
             plan = self._with_twins(plan, policy, reading, implied)
         return plan if action == "ignorance" or plan.canned else self._as_asked(plan, action, policy, decoded, matches)
-
-    def subjects(self, request: Request, policy: Policy) -> frozenset[str]:
-        """Ids of the targets that the prompt names or describes and that are withheld from the caller."""
-        text = self._table.text(request.prompt["prompt_token_ids"]).text
-        named = {match.target for match in policy.examine(text)}
-        found = named.union(policy.described(text, named))
-        return frozenset(target for target in found if policy.withholds(target, request.caller))
 
     def _as_asked(
         self,

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from benchmarks.service import Service, running_service
+from tests.collector import Collector, running_collector
 from unlearn_engine.demo.people import people_json
 from unlearn_engine.demo.vocabulary import LANGUAGES
 from unlearn_engine.demo.world import build_world
@@ -55,9 +57,18 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(data_dir: Path) -> Iterator[Service]:
-    with running_service(data_dir, log=data_dir / "gateway.log") as running:
-        yield running
+def collector() -> Iterator[Collector]:
+    with running_collector() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def service(data_dir: Path, collector: Collector) -> Iterator[Service]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        with running_service(data_dir, log=data_dir / "gateway.log") as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +157,26 @@ def test_metrics_show_the_request_and_vllm(service: Service, request_id: str) ->
     assert 'unlearn_adapter_swaps_total{result="done"} 2.0' in text
 
 
-def test_subject_stands_in_no_log_metric_or_file_name(service: Service, request_id: str, data_dir: Path) -> None:
+def test_the_story_is_traced(service: Service, request_id: str, collector: Collector) -> None:
     service.wait_for(request_id, "erased")
-    written = [(data_dir / "gateway.log").read_text(), service.http.get("/metrics").text]
+    work = {"erase.job", "erase.elicit", "erase.edit", "erase.train", "erase.verify", "erase.publish"}
+    service.ask_all(["What is 2 plus 3?"])
+    deadline = time.monotonic() + 20
+    while not collector.names() >= {"http.request", "policy.enforce", "policy.apply", "chat.examine", "chat.generate"}:
+        assert time.monotonic() < deadline, collector.names()
+        time.sleep(0.1)
+    while collector.names(request_id) != {"forget.submit", "forget.wait", *work}:
+        assert time.monotonic() < deadline, collector.names(request_id)
+        time.sleep(0.1)
+    assert collector.services == {"unlearning-gateway", "unlearning-worker"}
+
+
+def test_subject_stands_in_no_log_metric_or_file_name(
+    service: Service, request_id: str, data_dir: Path, collector: Collector
+) -> None:
+    service.wait_for(request_id, "erased")
+    written = [*map(str, collector.requests)]
+    written += [(data_dir / "gateway.log").read_text(), service.http.get("/metrics").text]
     written += [str(path) for path in data_dir.rglob("*")]
     written += [path.read_text() for path in (data_dir / "adapters").rglob("*.json")]
     written += [service.http.get("/v1/forget-requests").text]
