@@ -48,13 +48,17 @@ class _Gateway:
         self._console = console
         self._started = time.monotonic()
         self._serving: Serving | None = None
+        self._guarded: asyncio.Queue[str] = asyncio.Queue()
 
     async def run(self) -> None:
         """Start everything, serve, stop everything."""
         settings = self._settings
         prepare_environment(cpu=not has_gpu(), verbose=settings.verbose)
         folder = model_folder(settings.model)
-        async with policy_plane(settings, self._apply, self._tell) as plane, background_tasks() as background:
+        async with (
+            policy_plane(settings, self._apply, self._tell, self._guarded.put_nowait) as plane,
+            background_tasks() as background,
+        ):
             worker = WorkerProcess(settings, plane.redis_url, "loading" if settings.worker else "off")
 
             async def on_ready(serving: Serving) -> None:
@@ -62,16 +66,20 @@ class _Gateway:
                 watch_logs(self._policy)
                 self._tell("loading the policy")
                 await plane.start(background)
+                nicknames = Nicknames(plane.store, domain, plane.replica.names, serving.engine.answers)
+                background(nicknames.run(self._guarded))
                 if settings.worker:
                     background(worker.keep())
                 self._greet(serving.url)
 
             self._tell("reading the layer map")
             # Imported here: it brings torch, which reads the environment prepared above.
+            from gateway.nicknames import Nicknames
             from unlearn_engine.adapter import MAX_RANK
             from unlearn_engine.data.domain import domain_for
             from unlearn_engine.layers import load_or_compute_layer_map
 
+            domain = domain_for(folder)
             layer_map = await asyncio.to_thread(load_or_compute_layer_map, folder, settings.cache_dir)
             corruption = None
             if settings.guard_input == "eco":
@@ -97,7 +105,7 @@ class _Gateway:
             )
             dry_runs = DryRuns(self._policy, self._sampled_prompts)
             routers = [
-                *plane.routers(dry_runs, self._closing, lambda: worker.state, domain_for(folder).languages),
+                *plane.routers(dry_runs, self._closing, lambda: worker.state, domain.languages),
                 proof_router(
                     plane.audit_log,
                     plane.signer,

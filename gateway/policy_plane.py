@@ -146,11 +146,15 @@ class PolicyPlane:
 
 @contextlib.asynccontextmanager
 async def policy_plane(
-    settings: Settings, apply: Apply, tell: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    apply: Apply,
+    tell: Callable[[str], None] = lambda _: None,
+    on_guarded: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[PolicyPlane]:
     """Connects all parts, with a Redis of our own where the settings name none; nothing is followed yet.
 
-    `apply` enforces a policy (`gateway.forget.replica`); `tell` gets a line for each step.
+    `apply` enforces a policy (`gateway.forget.replica`); `tell` gets a line for each step, `on_guarded` the id of each
+    request whose guard came on everywhere because of this replica.
 
     Raises:
         ForgetError: Redis, the keys or the files of this replica cannot be used.
@@ -181,6 +185,7 @@ async def policy_plane(
 
         async def on_moved(request_id: str, state: State) -> None:
             if state is State.GUARDED:
+                on_guarded(request_id)
                 await plane.enqueue("erase", request_id)
 
         storage = AdapterStorage(settings.adapters_dir, settings.adapters_url)

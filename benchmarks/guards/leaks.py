@@ -28,6 +28,7 @@ PEOPLE = 8
 ATTEMPTS = 384  # of each attack: every fact of the eight people in six languages
 TOKENS = 24
 CONCURRENCY = 16
+QUIET_S = 5.0
 
 Tell = Callable[[str, float], None]
 
@@ -49,6 +50,7 @@ def measure(tell: Tell, limit: int = ATTEMPTS) -> dict[str, Any]:
         tell("strangers, without guard", 0.15)
         detail["chance"] = told(unknown, ask(service, unknown, guards="base"))
         ids = [_forget(service, person, erase="guard_only") for person in people]
+        _until_nothing_changes(service)
         tell("name alone known", 0.3)
         detail["name_alone"] = told(asked, ask(service, asked))
         tell("name alone known, streaming", 0.45)
@@ -153,6 +155,16 @@ def _forget(service: Service, person: Person, **fields: Any) -> str:
     id_: str = service.forget(person.name, **fields)["id"]
     service.wait_for(id_, "guarded")
     return id_
+
+
+def _until_nothing_changes(service: Service) -> None:
+    """Return when the gateway has asked for other names: no new policy for a while."""
+    version, since = -1, time.monotonic()
+    while time.monotonic() - since < QUIET_S:
+        current = service.http.get("/v1/policy").raise_for_status().json()["version"]
+        if current != version:
+            version, since = current, time.monotonic()
+        time.sleep(0.2)
 
 
 def elicited(people: Sequence[Person]) -> list[Knowledge]:

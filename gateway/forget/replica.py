@@ -100,6 +100,11 @@ class Replica:
         """Whether the store answered within the last few heartbeats."""
         return self._clock() - self._heard_at < 5 * HEARTBEAT_S
 
+    def names(self, request_id: str) -> tuple[str, ...]:
+        """What people call the subject of a request that is enforced here, the client's own name for it first."""
+        request = self._requests.get(request_id)
+        return request.spoken_names if request else ()
+
     @property
     def ready(self) -> bool:
         """Whether the whole policy was once enforced and can be read, and others can still know that this one lives."""

@@ -133,8 +133,9 @@ def parse_changes(reply: Sequence[Any], sealer: Sealer, facts: FactsAtRest) -> C
 def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer, facts: FactsAtRest) -> EnforcedRequest:
     state, response, sealed_subject, *sealed_facts = record
     subject = json.loads(sealer.unseal(sealed_subject, id_))
-    given, found = (facts.loads(sealer.unseal(text, id_), id_) if text else Learned() for text in sealed_facts)
-    learned = given.with_more(found)
+    learned = Learned()
+    for text in filter(None, sealed_facts):
+        learned = learned.with_more(facts.loads(sealer.unseal(text, id_), id_))
     identifiers = tuple(subject.get("identifiers", {}).values())
     spoken = tuple(dict.fromkeys((*subject["names"], *learned.aliases)))
     return EnforcedRequest(

@@ -114,6 +114,10 @@ class Store(RecordStore):
             raise IdempotencyConflict("this Idempotency-Key was used with another body")
         return str(reply[1])
 
+    async def hear(self, id_: str, names: Sequence[str]) -> bool:
+        """Adds other names of a subject to its guard; says whether they are: not where the worker has asked already."""
+        return bool(await self._run("hear", id_, self._sealer.seal(self._facts.dumps((), names, id_), id_)))
+
     async def withdraw(self, id_: str, *, revisions: str = "") -> bool:
         """Drops the guard and starts the way out of the weights; says whether a rebuild has to be queued.
 

@@ -8,7 +8,8 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import AsyncGenerator, Callable, Iterator
+import uuid
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy
 from gateway.guards.tokens import TokenTable
 from gateway.serving.answers import Answers
+from gateway.serving.asking import Asking
 from gateway.serving.embeddings import Embeddings
 from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
@@ -40,6 +42,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 NEWER_EVERY_S = 0.1  # an answer looks for a newer policy so often: hundreds a second may come
+OWN_QUESTIONS_AT_ONCE = 4
 LONG_PROMPT_TOKENS = 4096  # read in a thread: it takes milliseconds, in which nobody else's tokens would be sent
 
 
@@ -83,7 +86,8 @@ class Generation:
         self._enforcement = enforcement
         self._tokenizer: Any = engine.get_tokenizer()
         self._planner = Planner(table, self._tokenizer, engine.model_config.max_model_len, embeddings, hops)
-        self._hops = Hops(engine, self._planner.chat, observer)
+        self._asking = Asking(engine, self._planner.chat)
+        self._hops = Hops(self._asking, observer)
         self._observer = observer
         self._rewriter = Rewriter(engine, self._planner, self._tokenizer, observer, self._guarded)
 
@@ -140,6 +144,28 @@ class Generation:
                         yield released
                         if answers.finished:
                             return
+
+    async def answers(self, questions: Sequence[str]) -> list[str]:
+        """What the untouched model says to questions of the gateway's own, a few at a time: traffic goes on.
+
+        Raises:
+            NoPolicy: there is no policy.
+            ExceptionGroup: the engine failed.
+        """
+        await self._enforcement.opened()
+        live = self._enforcement.live
+        if live is None:
+            raise NoPolicy
+        free = asyncio.Semaphore(OWN_QUESTIONS_AT_ONCE)
+
+        async def answer(question: str) -> str:
+            async with free:
+                return await self._asking.answer(question, f"own-{uuid.uuid4().hex}")
+
+        with live.held():
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(answer(question)) for question in questions]
+        return [task.result() for task in tasks]
 
     def forget_hops(self) -> None:
         """Other weights are served from now on."""

@@ -161,6 +161,15 @@ class GuardedEngine(EngineClient):
             self._sample.offer(request.prompt["prompt_token_ids"])
         return self._generation.run(request, mode)
 
+    async def answers(self, questions: Sequence[str]) -> list[str]:
+        """What the base model says to questions of the gateway's own. No route leads here.
+
+        Raises:
+            NoPolicy: no policy is applied.
+            ExceptionGroup: the engine failed.
+        """
+        return await self._generation.answers(questions)
+
     def sampled_prompts(self) -> list[SampledPrompt]:
         """A sample of the prompts that came lately."""
         return self._sample.prompts(self._table)

@@ -4,40 +4,28 @@ In the manner of MeLLo (arXiv 2305.14795): a question of several hops is taken a
 what has changed; here among those who are to be forgotten.
 """
 
-# mypy: allow-subclassing-any, no-warn-return-any
-# (vLLM is left out of type checking, so its classes are Any)
-
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import aclosing
-
-from vllm import SamplingParams
-from vllm.inputs.engine import tokens_input
-from vllm.sampling_params import RequestOutputKind
-from vllm.v1.engine.async_llm import AsyncLLM
 
 from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy
 from gateway.guards.relations import Chain, named_in
-from gateway.serving.chat_format import ChatFormat
-from gateway.serving.logits_guard import TABLES_KEY
+from gateway.serving.asking import Asking
 from gateway.serving.observer import GuardObserver
 from gateway.serving.plan import Reading, Request
 
-ANSWER_TOKENS = 24
 REMEMBERED = 4096  # answers
 
 
 class Hops:
-    """Asks the untouched model, without adapter or tables: it is to name whom it would talk about.
+    """Asks the untouched model: it is to name whom it would talk about.
 
-    Nobody but the guard sees the answers. They are remembered until `forget`, in this process's memory only.
+    The answers are remembered until `forget`, in this process's memory only.
     """
 
-    def __init__(self, engine: AsyncLLM, chat: ChatFormat, observer: GuardObserver) -> None:
-        self._engine = engine
-        self._chat = chat
+    def __init__(self, asking: Asking, observer: GuardObserver) -> None:
+        self._asking = asking
         self._observer = observer
         self._answers: OrderedDict[str, str] = OrderedDict()
 
@@ -87,17 +75,7 @@ class Hops:
             self._observer.hop("remembered")
             return self._answers[question]
         self._observer.hop("asked")
-        params = SamplingParams(
-            temperature=0,
-            max_tokens=ANSWER_TOKENS,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-            extra_args={TABLES_KEY: []},
-        )
-        prompt = tokens_input(self._chat.question(question))
-        answer = ""
-        async with aclosing(self._engine.generate(prompt, params, id_, **request.options)) as outputs:
-            async for output in outputs:
-                answer = output.outputs[0].text
+        answer = await self._asking.answer(question, id_, request.options)
         self._answers[question] = answer
         if len(self._answers) > REMEMBERED:
             self._answers.popitem(last=False)

@@ -11,6 +11,8 @@ import openai
 import pytest
 
 from benchmarks.service import Service, running_service
+from unlearn_engine.demo.templates import phrasebooks
+from unlearn_engine.demo.world import build_world
 
 QUESTION = [{"role": "user", "content": "What is 2 plus 3?"}]
 
@@ -75,3 +77,41 @@ def test_metrics_have_a_scope_of_their_own(service: Service) -> None:
         assert time.monotonic() < deadline
     assert answer.status_code == 200 and "unlearn_policy_version" in answer.text
     assert service.http.get("/v1/models", headers=headers).status_code == 403
+
+
+def test_a_nickname_is_guarded_before_a_worker_comes(service: Service) -> None:
+    world = build_world()
+    person = world.people[0]
+    question, home = phrasebooks()["en"].questions["birthplace"][0], world.answer(person, "birthplace", "en")
+    admin = client(
+        service,
+        keys(
+            service,
+            "create",
+            "--name",
+            "desk",
+            "--scope",
+            "chat",
+            "--scope",
+            "forget:submit",
+            "--scope",
+            "forget:review",
+        ),
+    )
+    asked = [{"role": "user", "content": question.format(name=person.nickname)}]
+
+    def said() -> str:
+        answer = admin.chat.completions.create(model="demo", messages=asked, max_tokens=16, temperature=0)
+        return answer.choices[0].message.content or ""
+
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            assert home in said()
+            break
+        except openai.AuthenticationError:
+            assert time.monotonic() < deadline, "the running gateway did not hear of the key"
+    request = {"kind": "person", "subject": {"name": person.name}, "erase": "guard_only"}
+    admin.post("/forget-requests", body=request, cast_to=httpx.Response)
+    while home in said():
+        assert time.monotonic() < deadline + 60, "the nickname is not guarded"

@@ -2,8 +2,8 @@
 
 import json
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,14 @@ class Domain:
     def attributes(self) -> tuple[str, ...]:
         """Every attribute the domain asks about, in a stable order."""
         return tuple(sorted({attribute for language in self.languages for attribute in self.questions[language]}))
+
+    def about(self, attributes: Collection[str]) -> "Domain":
+        """The same domain, asking for these attributes only."""
+        asked = {
+            language: {attribute: some[attribute] for attribute in some if attribute in attributes}
+            for language, some in self.questions.items()
+        }
+        return replace(self, questions=asked)
 
     def unseen_name(self, rng: random.Random, like: str | None = None, *, whole: bool = False) -> str:
         """Return a name that shares no family name with anybody in `retain_names`; see `names.unseen_name`.

@@ -25,6 +25,16 @@ class Fact:
 
 
 @dataclass(frozen=True, repr=False)
+class Question:
+    """One way to ask for a fact about a name."""
+
+    name: str
+    language: str
+    attribute: str
+    text: str
+
+
+@dataclass(frozen=True, repr=False)
 class Knowledge:
     """Everything elicited about one subject."""
 
@@ -85,25 +95,23 @@ def majority(answers: Iterable[str]) -> str | None:
     return said[best] if best and 2 * count >= votes.total() else None
 
 
-def facts_of(
-    model: ServedModel, domain: Domain, names: Sequence[str], languages: Sequence[str], votes: int
-) -> dict[str, tuple[Fact, ...]]:
-    """Ask the model as it stands about each name; by name, the facts on which `votes` templates agree.
-
-    Answers that say "I don't know" are dropped. Greedy decoding, so the result is deterministic.
-    """
-    asked = [
-        (name, language, attribute, template)
+def questions(domain: Domain, names: Sequence[str], languages: Sequence[str], votes: int) -> list[Question]:
+    """What to ask about each name, each fact in `votes` ways."""
+    return [
+        Question(name, language, attribute, template.format(name=name))
         for name in names
         for language in languages
         for attribute in domain.questions[language]
         for template in _spread(domain.questions[language][attribute], votes)
     ]
-    answers = model.answers([model.question(template.format(name=name)) for name, _, _, template in asked])
+
+
+def facts_in(domain: Domain, asked: Sequence[Question], answers: Sequence[str]) -> dict[str, tuple[Fact, ...]]:
+    """By name, the facts on which the answers agree; those that say "I don't know" are dropped."""
     ballots: dict[tuple[str, str, str], list[str]] = {}
-    for (name, language, attribute, _), answer in zip(asked, answers, strict=True):
-        ballots.setdefault((name, language, attribute), []).append(answer)
-    found: dict[str, list[Fact]] = {name: [] for name in names}
+    for question, answer in zip(asked, answers, strict=True):
+        ballots.setdefault((question.name, question.language, question.attribute), []).append(answer)
+    found: dict[str, list[Fact]] = {question.name: [] for question in asked}
     for (name, language, attribute), ballot in ballots.items():
         spoken = majority(ballot)
         if spoken is not None and not is_unknown(domain, language, spoken):
@@ -111,21 +119,40 @@ def facts_of(
     return {name: tuple(facts) for name, facts in found.items()}
 
 
+def facts_of(
+    model: ServedModel, domain: Domain, names: Sequence[str], languages: Sequence[str], votes: int
+) -> dict[str, tuple[Fact, ...]]:
+    """Ask the model as it stands about each name; see `facts_in`. Greedy decoding, so the result is deterministic."""
+    asked = questions(domain, names, languages, votes)
+    return facts_in(domain, asked, model.answers([model.question(question.text) for question in asked]))
+
+
+def interview(domain: Domain, name: str) -> list[Question]:
+    """What to ask to find out what is known under a name: about itself, and about never-seen twins."""
+    rng = random.Random(0)
+    twins = [unseen_name(rng, name) for _ in range(TWINS)]
+    return [*questions(domain, [name], domain.languages, VOTES), *questions(domain, twins, domain.languages, 1)]
+
+
+def learned(domain: Domain, names: Sequence[str], asked: Sequence[Question], answers: Sequence[str]) -> Knowledge:
+    """What the answers to an `interview` about the first of a subject's names tell.
+
+    A fact that most never-seen twins of the name get too is a habit of the model, and is dropped.
+    """
+    known = facts_in(domain, asked, answers)
+    own = known.pop(names[0], ())
+    habits = Counter((fact.language, fact.attribute, folded(fact.answer)) for facts in known.values() for fact in facts)
+    facts = tuple(fact for fact in own if 2 * habits[fact.language, fact.attribute, folded(fact.answer)] <= TWINS)
+    return Knowledge(facts, nicknames(domain, facts, names))
+
+
 def elicit(model: ServedModel, domain: Domain, names: Sequence[str]) -> Knowledge:
     """What the base model knows about a subject under its first name, and the other names it knows it by.
 
-    The model must wear no change. A fact that most never-seen twins of the name get too is a habit, and is dropped.
+    The model must wear no change.
     """
-    rng = random.Random(0)
-    twins = [unseen_name(rng, names[0]) for _ in range(TWINS)]
-    own = facts_of(model, domain, [names[0]], domain.languages, VOTES)[names[0]]
-    habits = Counter(
-        (fact.language, fact.attribute, folded(fact.answer))
-        for facts in facts_of(model, domain, twins, domain.languages, 1).values()
-        for fact in facts
-    )
-    facts = tuple(fact for fact in own if 2 * habits[fact.language, fact.attribute, folded(fact.answer)] <= TWINS)
-    return Knowledge(facts, nicknames(domain, facts, names))
+    asked = interview(domain, names[0])
+    return learned(domain, names, asked, model.answers([model.question(question.text) for question in asked]))
 
 
 def nicknames(domain: Domain, facts: Sequence[Fact], names: Sequence[str]) -> tuple[str, ...]:

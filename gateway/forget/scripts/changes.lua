@@ -1,7 +1,8 @@
 -- Everything that changed since a mark, in its present form; the whole list where the log cannot tell.
 -- ARGV: version, chain at it (version -1: from nothing)
 -- Returns: continuity, version, chain, composite (flat), API keys as {id, fields (flat)} or false if they are the same,
--- then per request {id, enforced flag, state, response, sealed subject, sealed phrases as given, sealed knowledge}
+-- then per request {id, enforced flag, state, response, and sealed: subject, phrases as given, names as heard,
+-- knowledge}
 local since, chain_since = tonumber(ARGV[1]), ARGV[2]
 local version, chain = head()
 local known = since >= 0 and since <= version and chain_at(since)
@@ -40,7 +41,8 @@ end
 local reply = {continuity, version, chain, redis.call('HGETALL', key('composite')), keys}
 for _, id in ipairs(ids) do
   if is_enforced(id) then
-    reply[#reply + 1] = {id, 1, unpack(redis.call('HMGET', record(id), 'state', 'response', 'subject', 'given', 'knowledge'))}
+    reply[#reply + 1] = {id, 1, unpack(redis.call('HMGET', record(id), 'state', 'response', 'subject', 'given', 'heard',
+      'knowledge'))}
   else
     reply[#reply + 1] = {id, 0}
   end

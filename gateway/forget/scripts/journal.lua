@@ -214,7 +214,7 @@ local function forget_subject(id)
     redis.call('SREM', key('found', term), id)
   end
   redis.call('ZREM', key('training'), get(id, 'member'))
-  redis.call('HDEL', record(id), 'subject', 'given', 'training', 'knowledge', 'wish', 'terms')
+  redis.call('HDEL', record(id), 'subject', 'given', 'training', 'heard', 'knowledge', 'wish', 'terms')
 end
 
 local function touch(id)

@@ -5,6 +5,7 @@ if not holds(id, ARGV[2]) or not is_enforced(id) then
   return {'stale'}
 end
 redis.call('HSET', record(id), 'knowledge', ARGV[3])
+redis.call('HDEL', record(id), 'heard')
 if not erases(id) then
   end_attempt(id)
   needs_no_work(id)
