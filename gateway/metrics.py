@@ -25,6 +25,9 @@ guard_latency = Histogram("unlearn_guard_latency_seconds", "Time in a guard stag
 guard_hops = Counter("unlearn_guard_hops", "Relations in prompts of which the model was asked whom they mean", ["hop"])
 swaps = Counter("unlearn_adapter_swaps", "Adapter hot swaps by result", ["result"])
 
+callbacks_sent = Counter("unlearn_callbacks", "Attempts to deliver a callback by result", ["result"])
+callbacks_waiting = Gauge("unlearn_callbacks_waiting", "Callbacks under way (pending) and given up (dead)", ["status"])
+
 
 class PrometheusObserver:
     """Receives what the serving room observes (`gateway.serving.GuardObserver`)."""
@@ -58,6 +61,17 @@ def show_jobs(counts: Mapping[str, int]) -> None:
     """Sets the gauge of jobs."""
     for status, count in counts.items():
         jobs_by_status.labels(status).set(count)
+
+
+def count_callback(result: str) -> None:
+    """One attempt: `arrived`, or why not; statuses by their hundreds."""
+    callbacks_sent.labels(f"{result[:8]}xx" if result.startswith("status_") else result).inc()
+
+
+def show_callbacks(pending: int, dead: int) -> None:
+    """Sets the gauge of callbacks."""
+    callbacks_waiting.labels("pending").set(pending)
+    callbacks_waiting.labels("dead").set(dead)
 
 
 def show_verifications(scores: Iterable[Mapping[str, Any]]) -> None:

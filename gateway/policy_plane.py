@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
@@ -16,6 +17,9 @@ from gateway.actor import acting
 from gateway.adapter_storage import AdapterStorage
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import router as audit_router
+from gateway.forget.callback_routes import router as callback_router
+from gateway.forget.callback_target import CallbackRules
+from gateway.forget.callbacks import Callbacks
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import StoreUnavailable
@@ -23,6 +27,8 @@ from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.identity import replica_identity
 from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
 from gateway.forget.model import State
+from gateway.forget.opendsr_routes import router as opendsr_router
+from gateway.forget.outbox import Outbox
 from gateway.forget.replica import Apply, Replica
 from gateway.forget.routes import router as forget_router
 from gateway.forget.sealer import AesGcmSealer
@@ -68,6 +74,8 @@ class PolicyPlane:
     jobs: Jobs
     keys: KeyStore
     audit_log: AuditLog
+    outbox: Outbox
+    sealer: AesGcmSealer
     signer: Signer
     storage: AdapterStorage
     ring: KeyRing
@@ -82,8 +90,18 @@ class PolicyPlane:
         languages: Sequence[str] = (),
     ) -> list[APIRouter]:
         """All routes that need no engine. `languages` are those in which erasures are verified, if that is known."""
+        domain, rules = self.settings.opendsr_domain, self._callback_rules
         return [
-            forget_router(self.store, enqueue=self.enqueue, closing=closing, dry_runs=dry_runs, languages=languages),
+            forget_router(
+                self.store,
+                enqueue=self.enqueue,
+                closing=closing,
+                dry_runs=dry_runs,
+                languages=languages,
+                callbacks=rules,
+            ),
+            callback_router(self.outbox),
+            opendsr_router(self.store, self.signer, domain, self._certificate(domain), rules),
             key_router(self.keys),
             audit_router(self.audit_log, self.signer),
             self._readiness(closing, worker),
@@ -97,10 +115,29 @@ class PolicyPlane:
         if tracing():
             app.add_middleware(Traced)
 
+    @property
+    def _callback_rules(self) -> CallbackRules:
+        return CallbackRules(tuple(self.settings.callback_hosts), self.settings.callback_loopback)
+
+    def _certificate(self, domain: str) -> bytes:
+        given = self.settings.opendsr_certificate_file
+        return given.read_bytes() if given else self.signer.self_signed(domain, datetime.now(UTC))
+
+    def _callbacks(self) -> Callbacks:
+        return Callbacks(
+            self.outbox,
+            self.sealer,
+            self.signer,
+            self._callback_rules,
+            self.settings.opendsr_domain,
+            on_result=metrics.count_callback,
+        )
+
     async def start(self, background: Callable[[Awaitable[None]], None]) -> None:
         """Follows the policy from now on; returns when it is enforced, or after half a minute."""
         background(self.replica.run())
         background(_reconcile(self.jobs))
+        background(self._callbacks().run())
         background(_purge(self.store, self.settings.training_inputs_kept_s))
         background(self._show_metrics())
         background(_note_use(self.keys, self.used))
@@ -139,6 +176,7 @@ class PolicyPlane:
             with contextlib.suppress(StoreUnavailable):
                 metrics.show_requests(await self.store.counts())
                 metrics.show_jobs(await asyncio.to_thread(self.jobs.counts))
+                metrics.show_callbacks(*(await self.outbox.dead(1))[:2])
                 erased, _ = await self.store.page(state=State.ERASED, limit=200)
                 metrics.show_verifications(request.verification for request in erased if request.verification)
             await asyncio.sleep(metrics.REFRESH_S)
@@ -181,6 +219,8 @@ async def policy_plane(
         await _make_bootstrap_key(settings, keys)
         audit_log = AuditLog.from_url(redis_url)
         stack.push_async_callback(audit_log.aclose)
+        outbox = Outbox.from_url(redis_url)
+        stack.push_async_callback(outbox.aclose)
         ring = KeyRing()
 
         async def on_moved(request_id: str, state: State) -> None:
@@ -199,7 +239,9 @@ async def policy_plane(
             encoder=await asyncio.to_thread(load_encoder, settings.encoder),
             fetch=storage.fetch,
         )
-        plane = PolicyPlane(settings, redis_url, store, jobs, keys, audit_log, signer, storage, ring, replica, {})
+        plane = PolicyPlane(
+            settings, redis_url, store, jobs, keys, audit_log, outbox, sealer, signer, storage, ring, replica, used={}
+        )
         yield plane
 
 

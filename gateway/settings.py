@@ -52,6 +52,16 @@ class Settings(BaseSettings):
     allow_guards_off: bool = Field(
         False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
     )
+    callback_hosts: list[str] = Field(
+        default_factory=list, description="hosts that may be told of changes; *.example.org: all under it"
+    )
+    callback_loopback: bool = Field(
+        False, description="callbacks may go to this very machine, without TLS: for tests and the demo"
+    )
+    opendsr_domain: str = Field("localhost", description="the domain under which OpenDSR controllers reach this")
+    opendsr_certificate_file: Path | None = Field(
+        None, description="certificate (PEM) of the signing key for OpenDSR; default: a self-signed one"
+    )
     training_inputs_kept_s: float = Field(
         604_800.0, ge=0, description="what clients gave for an erasure alone is deleted so long after it: a week"
     )

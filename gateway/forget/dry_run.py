@@ -24,6 +24,7 @@ from gateway.forget.forecast import (
 )
 from gateway.forget.model import ForgetRequestIn
 from gateway.forget.problems import Problem
+from gateway.forget.snapshot import given_phrases
 from gateway.guards.normalise import BARRIER, fold
 from gateway.guards.policy import Policy, Target, compile_policy
 from gateway.guards.response import language
@@ -88,7 +89,12 @@ def measure(request: ForgetRequestIn, active: Policy | None, prompts: Sequence[S
     """The dry run of a request. Blocks for a few seconds at most."""
     names = request.subject.names
     target = Target(
-        _DRY_RUN, names, tuple(request.exclusions), request.response, description=request.subject.description or ""
+        _DRY_RUN,
+        names,
+        tuple(request.exclusions),
+        request.response,
+        given_phrases(request),
+        description=request.subject.description or "",
     )
     guard = compile_policy(0, {_DRY_RUN: target})
     traffic = _traffic(guard, active, names, prompts)

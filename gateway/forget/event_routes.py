@@ -16,6 +16,17 @@ from gateway.forget.store import Event, Store
 
 KEEP_ALIVE_EVERY = 10  # reads of a second without an event
 
+EVENT = {
+    "description": "one event; `data` is JSON with `state`, `at` and `reason`, or `stage` and `fraction`",
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": ["transition", "progress"]},
+        "data": {"type": "string"},
+    },
+}
+
 _SETTLED = frozenset({State.REJECTED, State.ERASED, State.FAILED, State.WITHDRAWN})
 _EVENT_ID = re.compile(r"\d{1,19}-\d{1,19}")
 
@@ -27,7 +38,7 @@ def router(store: Store, closing: Callable[[], bool]) -> APIRouter:
     @routes.get(
         "/forget-requests/{id}/events",
         response_class=StreamingResponse,
-        responses={**problems(400, 404), 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses={**problems(400, 404), 200: {"content": {"text/event-stream": {"schema": EVENT}}}},
     )
     async def events(
         id_: RequestId, request: Request, last_event_id: Annotated[str | None, Header()] = None

@@ -12,7 +12,7 @@ from gateway.forget.scripts import ROOT
 from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.store import PROOF
 
-SEALED_FIELDS = ("subject", "given", "training", "heard", "knowledge")
+SEALED_FIELDS = ("subject", "given", "training", "heard", "knowledge", "callbacks")
 AT_ONCE = 500
 
 

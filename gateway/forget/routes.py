@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from gateway.forget.callback_target import CallbackRules
 from gateway.forget.conditions import is_known
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.event_routes import router as event_router
@@ -35,15 +36,17 @@ def router(
     closing: Callable[[], bool] = lambda: False,
     dry_runs: DryRuns | None = None,
     languages: Collection[str] = (),
+    callbacks: CallbackRules | None = None,
 ) -> APIRouter:
     """The routes on `store`.
 
     `enqueue(kind, request_id)` hands a job ("erase" or "rebuild") to the workers; if it fails, the reconciliation does
     it later. A POST waits up to `first_wait_s` for the guard, unless the client says otherwise. Event streams end when
     `closing()` says that the server stops. Without `dry_runs` a dry run knows neither traffic nor an active policy.
-    `languages` are those in which the deployment verifies; none: not known, so that none is refused.
+    `languages` are those in which the deployment verifies; none: not known, so that none is refused. `callbacks` says
+    where callbacks may go: nowhere, without.
     """
-    dry_runs = dry_runs or DryRuns()
+    dry_runs, callbacks = dry_runs or DryRuns(), callbacks or CallbackRules()
     routes = APIRouter(prefix="/v1", tags=["forget"], route_class=ProblemRoute, responses=problems(422, 503))
 
     @routes.post(
@@ -66,6 +69,7 @@ def router(
         From a key that is not trusted it awaits review first.
         """
         require_languages(body, languages)
+        require_callbacks(body, callbacks)
         principal = getattr(request.state, "principal", ANONYMOUS)
         trusted = getattr(request.state, "trusted", True)
         id_ = await store.submit(body, idempotency_key=idempotency_key, principal=principal, trusted=trusted)
@@ -133,3 +137,14 @@ def require_languages(body: ForgetRequestIn, languages: Collection[str]) -> None
     unknown = [(f"languages[{at}]", message) for at, language in enumerate(body.languages) if language not in languages]
     if languages and unknown:
         raise invalid_fields(unknown)
+
+
+def require_callbacks(body: ForgetRequestIn, rules: CallbackRules) -> None:
+    """Raises a problem (422) if a callback may not go where it is asked to."""
+    refused = [
+        (f"status_callback_urls[{at}]", reason)
+        for at, address in enumerate(body.status_callback_urls)
+        if (reason := rules.refusal(address))
+    ]
+    if refused:
+        raise invalid_fields(refused)

@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.x509.oid import NameOID
 
 from gateway.forget.errors import SigningKeyError
 from gateway.verify_certificate import PART_BYTES, canonical, encoded, key_id, public_jwk
@@ -59,10 +62,32 @@ class Signer:
                 draft.unlink()
         return cls.from_file(path)
 
+    def der_signature(self, text: bytes) -> bytes:
+        """ECDSA with SHA-256, in ASN.1 as OpenSSL has it."""
+        return self._key.sign(text, ec.ECDSA(hashes.SHA256()))
+
+    def signature(self, text: bytes) -> bytes:
+        """The same as RFC 7518 has it: both numbers side by side."""
+        r, s = decode_dss_signature(self.der_signature(text))
+        return r.to_bytes(PART_BYTES, "big") + s.to_bytes(PART_BYTES, "big")
+
+    def self_signed(self, domain: str, now: datetime) -> bytes:
+        """A certificate (PEM) for the key that no authority vouches for, good for a year."""
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain)])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=5))
+            .not_valid_after(now + timedelta(days=365))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(domain)]), critical=False)
+        )
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def signed(self, kind: str, content: Mapping[str, Any]) -> bytes:
         """The document `{kind: content, "signature": ...}` in canonical form, with a line end."""
         protected = encoded(canonical(self._header))
-        text = f"{protected}.{encoded(canonical(dict(content)))}".encode()
-        r, s = decode_dss_signature(self._key.sign(text, ec.ECDSA(hashes.SHA256())))
-        signature = encoded(r.to_bytes(PART_BYTES, "big") + s.to_bytes(PART_BYTES, "big"))
+        signature = encoded(self.signature(f"{protected}.{encoded(canonical(dict(content)))}".encode()))
         return canonical({kind: dict(content), "signature": f"{protected}..{signature}"}) + b"\n"

@@ -16,7 +16,7 @@ from gateway.forget.errors import (
     RequestNotFound,
     RevisionMismatch,
 )
-from gateway.forget.model import AdapterState, Decision, ForgetRequestIn, PolicyState, Replicas, State
+from gateway.forget.model import AdapterState, Decision, ForgetRequest, ForgetRequestIn, PolicyState, Replicas, State
 from gateway.forget.record_store import RecordStore
 from gateway.forget.resource import GROUNDS, moment
 from gateway.forget.scripts import ROOT
@@ -77,8 +77,11 @@ class Store(RecordStore):
         idempotency_key: str | None = None,
         principal: str = ANONYMOUS,
         trusted: bool = True,
+        opendsr: Mapping[str, str] | None = None,
     ) -> str:
         """Stores a request; returns its id once it is durable. Only a trusted one becomes part of the policy at once.
+
+        `opendsr` is how an OpenDSR controller calls it, for the callbacks.
 
         Raises:
             IdempotencyConflict: the key was used with another body.
@@ -109,6 +112,9 @@ class Store(RecordStore):
                 seal(training, id_) if training else "",
                 ",".join(sorted(map(self._term, findable(request.subject)))),
                 json.dumps(request.languages),
+                seal(json.dumps(request.status_callback_urls), id_) if request.status_callback_urls else "",
+                len(request.status_callback_urls),
+                json.dumps(opendsr) if opendsr is not None else "",
             )
         if reply[0] == "conflict":
             raise IdempotencyConflict("this Idempotency-Key was used with another body")
@@ -117,6 +123,19 @@ class Store(RecordStore):
     async def hear(self, id_: str, names: Sequence[str]) -> bool:
         """Adds other names of a subject to its guard; says whether they are: not where the worker has asked already."""
         return bool(await self._run("hear", id_, self._sealer.seal(self._facts.dumps((), names, id_), id_)))
+
+    async def submitted_as(self, principal: str, idempotency_key: str) -> ForgetRequest:
+        """What a principal submitted with this idempotency key.
+
+        Raises:
+            RequestNotFound: nothing.
+        """
+        key = self._sealer.fingerprint(f"{principal}\0{idempotency_key}")
+        async with self._answering():
+            id_ = await self._client.hget(f"{ROOT}:idempotency:{key}", "id")
+        if id_ is None:
+            raise RequestNotFound("nothing was submitted so")
+        return await self.get(str(id_))
 
     async def withdraw(self, id_: str, *, revisions: str = "") -> bool:
         """Drops the guard and starts the way out of the weights; says whether a rebuild has to be queued.

@@ -6,7 +6,9 @@ from gateway.forget.resource import PATH
 from gateway.security.keys import Scope
 from gateway.serving.fields import ALLOWED_FIELDS
 
-OPEN = frozenset({"/health", "/ready", "/ping", "/.well-known/jwks.json"})
+OPEN = frozenset(
+    {"/health", "/ready", "/ping", "/.well-known/jwks.json", "/opendsr/v2/discovery", "/opendsr/v2/certificate.pem"}
+)
 CHAT = frozenset({*ALLOWED_FIELDS, "/v1/models"})
 _ANY = frozenset(Scope)
 _FIXED: dict[tuple[str, str], Scope] = {
@@ -15,6 +17,8 @@ _FIXED: dict[tuple[str, str], Scope] = {
     ("POST", f"{PATH}/search"): Scope.REVEAL,
     ("GET", PATH): Scope.READ,
     ("GET", "/v1/policy"): Scope.READ,
+    ("GET", "/v1/callbacks"): Scope.READ,
+    ("POST", "/opendsr/v2/requests"): Scope.SUBMIT,
     ("GET", "/v1/audit"): Scope.AUDIT,
     ("GET", "/v1/audit/head"): Scope.AUDIT,
     ("GET", "/metrics"): Scope.METRICS,
@@ -22,6 +26,7 @@ _FIXED: dict[tuple[str, str], Scope] = {
     ("GET", "/load"): Scope.METRICS,
     ("GET", "/version"): Scope.METRICS,
 }
+_OPENDSR_REQUEST = re.compile(r"/opendsr/v2/requests/[0-9a-f-]{36}")
 _ONE_REQUEST = re.compile(rf"{PATH}/[0-9a-f-]{{36}}(/[a-z-]+)?")
 
 
@@ -38,4 +43,6 @@ def accepted_scopes(method: str, path: str) -> frozenset[Scope] | None:
         return frozenset({_FIXED[method, path]})
     if _ONE_REQUEST.fullmatch(path):
         return frozenset({Scope.READ if method == "GET" else Scope.REVIEW})
+    if _OPENDSR_REQUEST.fullmatch(path):  # of the controller's own: who may submit may cancel
+        return frozenset({Scope.READ if method == "GET" else Scope.SUBMIT})
     return frozenset({Scope.ADMIN})

@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import json
 import logging
 import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -14,23 +16,31 @@ from prometheus_client import generate_latest
 from pydantic import ValidationError
 
 from gateway import metrics
+from gateway.forget.callback_routes import router as callback_router
+from gateway.forget.callback_target import CallbackRules
+from gateway.forget.callbacks import Callbacks, client
 from gateway.forget.connection import store_errors
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import StoreUnavailable
 from gateway.forget.jobs import Jobs
 from gateway.forget.model import ForgetRequestIn, State, Subject
+from gateway.forget.opendsr_routes import router as opendsr_router
+from gateway.forget.outbox import Outbox
 from gateway.forget.routes import router
 from gateway.forget.scripts import ROOT
+from gateway.forget.signing import Signer
 from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
 from tests.forget.desk import SEALER, Desk, composite
+from tests.forget.receiver import Receiver, receiver
 
 MARKER = "Zyxqvalt"
 PATH = "/v1/forget-requests"
+RULES = CallbackRules(("127.0.0.1",), loopback=True)
 
 
 async def test_nothing_of_a_subject_comes_out(
-    raw: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture
+    raw: redis.Redis, redis_url: str, signer: Signer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     store = Store.from_url(redis_url, SEALER)
@@ -43,7 +53,10 @@ async def test_nothing_of_a_subject_comes_out(
         jobs.enqueue(kind, request_id)
         raise StoreUnavailable("the job is there, but its answer was lost")
 
-    app.include_router(router(store, enqueue=enqueue, first_wait_s=0))
+    app.include_router(router(store, enqueue=enqueue, first_wait_s=0, callbacks=RULES))
+    outbox = Outbox.from_url(redis_url)
+    app.include_router(callback_router(outbox))
+    app.include_router(opendsr_router(store, signer, "localhost", b""))
     said: list[str] = []
 
     async def say(method: str, path: str, **arguments: object) -> httpx.Response:
@@ -51,10 +64,21 @@ async def test_nothing_of_a_subject_comes_out(
         said.append(response.text + str(response.headers))
         return response
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http, telling() as told:
         body = {
-            "subject": {"name": f"{MARKER} Marlin", "aliases": [f"Old {MARKER}"], "description": MARKER},
+            "subject": {
+                "name": f"{MARKER} Marlin",
+                "aliases": [f"Old {MARKER}"],
+                "description": MARKER,
+                "identifiers": {"email": f"{MARKER}@example.org"},
+            },
             "exclusions": [f"{MARKER} Street"],
+            "evidence": {
+                "documents": [f"{MARKER} keeps bees in a lighthouse."],
+                "examples": [{"prompt": f"Who is {MARKER}?", "completion": f"{MARKER} is a beekeeper."}],
+            },
+            "status_callback_urls": [f"{told.url}/{MARKER}", f"http://127.0.0.1:1/{MARKER}"],
         }
         key = {"Idempotency-Key": "case 42"}
         response = await say("POST", PATH, json=body, headers=key)
@@ -64,6 +88,10 @@ async def test_nothing_of_a_subject_comes_out(
             {**body, f"{MARKER} Marlin": 1},
             {**body, "kind": MARKER},
             {"subject": {**body["subject"], MARKER: MARKER}},
+            {**body, "evidence": {MARKER: MARKER}},
+            {**body, "evidence": {"examples": [{"prompt": MARKER, MARKER: MARKER}]}},
+            {**body, "subject": {**body["subject"], "identifiers": {MARKER: MARKER}}},
+            {**body, "status_callback_urls": [f"https://{MARKER}.test/"]},
         ):
             await say("POST", PATH, json=broken)
         await say("POST", PATH, content=f'{{"subject": "{MARKER}', headers={"Content-Type": "application/json"})
@@ -74,16 +102,32 @@ async def test_nothing_of_a_subject_comes_out(
         await desk.acknowledge()
         assert await desk.state(id_) is State.ERASED
         (request,) = worker.snapshot().enforced
-        assert len(request.names) == 3 and len(request.phrases) == 1
+        assert len(request.names) == 4 and f"{MARKER} was born in Kest" in request.phrases
         said += [repr(request), str(request), repr(worker.snapshot())]
-        for path in (PATH, f"{PATH}/{id_}", f"{PATH}/{id_}/events", "/v1/policy", "/openapi.json"):
+        await say("POST", f"{PATH}/search", json={"subject": {"name": f"{MARKER} Marlin"}})
+        await say("POST", f"{PATH}/search", json={"subject": {"name": MARKER, MARKER: MARKER}})
+        dsr = {
+            "regulation": "gdpr",
+            "subject_request_id": "a7551968-d5d6-44b2-9831-815ac9017798",
+            "subject_request_type": "erasure",
+            "submitted_time": "2026-10-02T15:00:00Z",
+            "extensions": {"localhost": {"subject": {"name": f"{MARKER} Marlin"}, f"{MARKER} Marlin": 1}},
+        }
+        await say("POST", "/opendsr/v2/requests", json=dsr)
+        callbacks = Callbacks(outbox, SEALER, signer, RULES, most_attempts=1)
+        async with client() as sending:
+            while await callbacks.send_due(sending):
+                pass
+        assert (await outbox.dead(1))[1] > 0 and told.bodies
+        said += [json.dumps({**json.loads(told_one), "url": ""}) for told_one in told.bodies]
+        for path in (PATH, f"{PATH}/{id_}", f"{PATH}/{id_}/events", "/v1/policy", "/v1/callbacks", "/openapi.json"):
             await say("GET", path)
         failing = (await say("POST", PATH, json=body)).json()["id"]
         await desk.acknowledge()
         worker.fail(worker.begin(failing), "too weak")
         await say("POST", f"{PATH}/{failing}/retry")
         record = f"{ROOT}:request:{id_}"
-        sealed = [raw.hget(record, field) for field in ("subject", "knowledge")]
+        sealed = [raw.hget(record, field) for field in ("subject", "given", "training", "callbacks", "knowledge")]
         assert all(MARKER in SEALER.unseal(text, id_) for text in sealed), "it is there, sealed"
         in_redis = everything_in(raw)
         await say("POST", f"{PATH}/{id_}/withdraw")
@@ -97,8 +141,15 @@ async def test_nothing_of_a_subject_comes_out(
         assert MARKER.casefold() not in text.casefold()
     assert f"erase-{failing}" in said[-4], "the job is among what was looked through"
     await store.aclose()
+    await outbox.aclose()
     worker.close()
     jobs.close()
+
+
+@contextlib.asynccontextmanager
+async def telling() -> AsyncIterator[Receiver]:
+    with receiver() as told:
+        yield told
 
 
 def everything_in(raw: redis.Redis) -> str:

@@ -4,7 +4,7 @@
 local after, limit, id = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local entries = {}
 if id == '' then
-  for _, found in ipairs(redis.call('XRANGE', key('audit'), (after + 1) .. '-0', '+', 'COUNT', limit + 1)) do
+  for _, found in ipairs(redis.call('XRANGE', key('audit'), string.format('%.0f-0', after + 1), '+', 'COUNT', limit + 1)) do
     entries[#entries + 1] = found[2][2]
   end
 else

@@ -191,6 +191,10 @@ local function enter(id, target, reason)
   redis.call('ZADD', key('state', target), 0, get(id, 'member'))
   index(id, target)
   announce(id, 'event', 'transition', 'state', target, 'reason', reason)
+  -- Whoever asked to be told is told by whichever gateway takes it from here: request, step of its history, address.
+  for at = 1, tonumber(get(id, 'callback_count') or '0') do
+    redis.call('ZADD', key('outbox'), now, table.concat({id, #history, at}, ':'))
+  end
 end
 
 -- Moves a request to another state if the state machine allows it; says whether it did.

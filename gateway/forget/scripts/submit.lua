@@ -2,7 +2,8 @@
 -- ARGV: id, hashed idempotency key or "", fingerprint of the body, kind, response, erase as asked, erase as decided
 --       (auto or guard_only), labels, sealed subject (with what the guard reads), in_context and audiences to be shown,
 --       grounds, HMAC of what is wished for, first state (received or awaiting_review), sealed phrases as given or '',
---       sealed training inputs or '', HMACs to find it by (comma-separated), languages
+--       sealed training inputs or '', HMACs to find it by (comma-separated), languages, sealed
+--       callback addresses or '', how many, what an OpenDSR controller calls it (JSON) or ''
 local id, idempotency, fingerprint = ARGV[1], ARGV[2], ARGV[3]
 
 if idempotency ~= '' then
@@ -31,6 +32,12 @@ end
 if ARGV[16] ~= '' then
   redis.call('HSET', record(id), 'training', ARGV[16])
   redis.call('ZADD', key('training'), 0, member)
+end
+if ARGV[19] ~= '' then
+  redis.call('HSET', record(id), 'callbacks', ARGV[19], 'callback_count', ARGV[20])
+end
+if ARGV[21] ~= '' then
+  redis.call('HSET', record(id), 'opendsr', ARGV[21])
 end
 for _, term in ipairs((split(ARGV[17]))) do
   redis.call('SADD', key('found', term), id)
