@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import redis.asyncio
+from redis.exceptions import NoScriptError
 
 from gateway.actor import actor
 from gateway.forget.breaker import Breaker
 from gateway.forget.connection import WAITAOF_TIMEOUT_MS, answering, has_waitaof
 from gateway.forget.errors import StoreUnavailable
-from gateway.forget.scripts import ROOT, script
+from gateway.forget.scripts import ROOT, digest, script
 
 
 class Scripted:
@@ -39,7 +40,10 @@ class Scripted:
 
     async def _run(self, name: str, *arguments: str | int) -> Any:
         async with self._answering():
-            return await self._client.eval(script(name), 1, ROOT, *arguments, actor.get())
+            try:
+                return await self._client.evalsha(digest(name), 1, ROOT, *arguments, actor.get())
+            except NoScriptError:  # a server that has not seen it yet, or has been started again
+                return await self._client.eval(script(name), 1, ROOT, *arguments, actor.get())
 
     async def _write(self, name: str, *arguments: str | int) -> Any:
         """Like `_run`, but returns only when the server has the change on disk, if it can tell."""

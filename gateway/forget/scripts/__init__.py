@@ -1,5 +1,6 @@
 """The Lua scripts: every change of a request is one of them, atomic in Redis."""
 
+import hashlib
 from functools import cache
 from importlib.resources import files
 
@@ -22,3 +23,9 @@ def script(name: str) -> str:
             *(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in ("sha256", "journal", name)),
         )
     )
+
+
+@cache
+def digest(name: str) -> str:
+    """What Redis calls a script that it knows."""
+    return hashlib.sha1(script(name).encode(), usedforsecurity=False).hexdigest()
