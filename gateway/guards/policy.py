@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+import time
 from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,7 @@ from gateway.guards.audit import OutputAudit
 from gateway.guards.descriptions import DescriptionIndex
 from gateway.guards.encoder import Encoder
 from gateway.guards.hashed import HashedPhrases
+from gateway.guards.layered import Layered
 from gateway.guards.matcher import Match, NameMatcher
 from gateway.guards.names_tables import CROWDED, NamesTable, merged, table_id
 from gateway.guards.normalise import fold, respellings
@@ -25,6 +27,7 @@ InContext = Literal["block", "allow"]
 
 _TWIN_ATTEMPTS = 32
 _AROUND = 8  # characters next to a phrase that decide whether it is a whole word
+_BREATH_S = 1e-4  # between two stages of compiling: a chat request that waits for the interpreter gets it sooner
 _UNSAFE_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 
@@ -59,12 +62,12 @@ class Policy:
     """A compiled snapshot. Read-only to everyone; make one with `compile_policy`."""
 
     version: int
-    targets: Mapping[str, Target] = field(repr=False)
+    targets: Layered[Target] = field(repr=False)
     matcher: NameMatcher = field(repr=False)
     descriptions: DescriptionIndex = field(repr=False)
     adapter: AdapterRef | None
     _names: NamesByAudience = field(repr=False)
-    _tables: dict[str, NamesTable | Target] = field(repr=False)  # table id -> what it is made of
+    _tables: Layered[NamesTable | Target] = field(repr=False)  # table id -> what it is made of
     _commonness: Commonness = field(repr=False)
     _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _phrase_sets: dict[str, PhraseSet] = field(default_factory=dict, repr=False, compare=False)
@@ -179,23 +182,23 @@ class Policy:
         """The snapshot with some targets more, others or fewer; those that stay are not looked at."""
         new = {target.id: target for target in changed}
         gone = {id_ for id_ in removed if id_ in self.targets and id_ not in new}
-        targets, tables = dict(self.targets), dict(self._tables)
-        for id_ in gone.union(new) & targets.keys():
-            del tables[_target_table(targets[id_])]
-        renamed = {id_: target for id_, target in new.items() if _named(targets.get(id_)) != _named(target)}
-        for id_ in gone:
-            del targets[id_]
-        targets.update(new)
-        tables.update((_target_table(target), target) for target in new.values())
+        renamed = {id_: target for id_, target in new.items() if _named(self.targets.get(id_)) != _named(target)}
+        before = [known for id_ in gone.union(new) if (known := self.targets.get(id_))]
+        targets = self.targets.with_changes(new, gone)
+        made_of: dict[str, NamesTable | Target] = {_target_table(target): target for target in new.values()}
+        tables = self._tables.with_changes(made_of, map(_target_table, before))
         matcher = self.matcher.with_changes(
             {id_: target.names for id_, target in renamed.items()},
             {id_: target.exclusions for id_, target in renamed.items() if target.exclusions},
             gone,
         )
+        time.sleep(_BREATH_S)
         descriptions = self.descriptions.with_changes(new.values(), gone)
+        time.sleep(_BREATH_S)
         names = names_by_audience(targets, self._names, frozenset(renamed), gone)
-        before = [known.phrases for id_ in gone.union(new) if (known := self.targets.get(id_))]
-        commonness = self._commonness.with_changes([target.phrases for target in new.values()], before)
+        commonness = self._commonness.with_changes(
+            [target.phrases for target in new.values()], [target.phrases for target in before]
+        )
         return self._followed_by(version, targets, matcher, descriptions, adapter, names, commonness, tables)
 
     @property
@@ -212,28 +215,25 @@ class Policy:
         matcher = self.matcher.compacted() if self.matcher.crowded else self.matcher
         descriptions = self.descriptions.compacted() if self.descriptions.crowded else self.descriptions
         names = {audiences: merged(self.targets, tables) for audiences, tables in self._names.items()}
-        tables = dict(self._tables)
         return self._followed_by(
-            self.version, self.targets, matcher, descriptions, self.adapter, names, self._commonness, tables
+            self.version, self.targets, matcher, descriptions, self.adapter, names, self._commonness, self._tables
         )
 
     def _followed_by(
         self,
         version: int,
-        targets: Mapping[str, Target],
+        targets: Layered[Target],
         matcher: NameMatcher,
         descriptions: DescriptionIndex,
         adapter: AdapterRef | None,
         names: NamesByAudience,
         commonness: Commonness,
-        tables: dict[str, NamesTable | Target],
+        tables: Layered[NamesTable | Target],
     ) -> "Policy":
         """The next snapshot; the tables of names take their place among the `tables`, compiled for the audit."""
-        for before in self._names.values():
-            for table in before:
-                tables.pop(table.id, None)
+        stale = (table.id for before in self._names.values() for table in before)
         now = {table.id: table for tables_of_names in names.values() for table in tables_of_names}
-        tables.update(now)
+        tables = tables.with_changes(now, stale)
         policy = Policy(version, targets, matcher, descriptions, adapter, names, tables, commonness)
         # Copied first: requests in flight may add to it from another thread.
         policy._phrase_sets.update((id_, known) for id_, known in dict(self._phrase_sets).items() if id_ in tables)
@@ -245,7 +245,7 @@ class Policy:
 class _Tables(Mapping[str, tuple[str, ...]]):
     """Phrases by table id; those of a target are derived each time, since they take more memory than its facts."""
 
-    def __init__(self, made_of: Mapping[str, NamesTable | Target], commonness: Commonness) -> None:
+    def __init__(self, made_of: Layered[NamesTable | Target], commonness: Commonness) -> None:
         self._made_of = made_of
         self._commonness = commonness
 
@@ -257,7 +257,7 @@ class _Tables(Mapping[str, tuple[str, ...]]):
         return tuple(sorted({*table.names, *phrases}))
 
     def keys(self) -> KeysView[str]:
-        """The dictionary's own, which are quick to compare with others."""
+        """Those that are quick to compare with others."""
         return self._made_of.keys()
 
     def __iter__(self) -> Iterator[str]:
@@ -286,7 +286,8 @@ def compile_policy(
 
 
 def _nobody(encoder: Encoder | None) -> Policy:
-    nobody = Policy(0, {}, NameMatcher({}), DescriptionIndex(encoder=encoder), None, {}, {}, UNCOMMON)
+    matcher, descriptions = NameMatcher({}), DescriptionIndex(encoder=encoder)
+    nobody = Policy(0, Layered({}), matcher, descriptions, None, {}, Layered({}), UNCOMMON)
     return nobody.with_changes(0)
 
 

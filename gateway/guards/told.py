@@ -103,7 +103,10 @@ class Commonness:
             counts.update(stems)
         for stems in fewer:
             counts.subtract(stems)
-        return Commonness(+counts, self.targets + len(more) - len(fewer))
+            for word in stems:
+                if counts[word] <= 0:
+                    del counts[word]
+        return Commonness(counts, self.targets + len(more) - len(fewer))
 
 
 UNCOMMON = Commonness({})

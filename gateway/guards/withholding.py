@@ -32,17 +32,14 @@ def names_by_audience(
 
     `changed` are targets that are new or have other names or audiences now.
     """
-    if previous.keys() <= {EVERYONE} and not any(targets[id_].audiences for id_ in changed):
-        return {EVERYONE: names_tables(targets, previous.get(EVERYONE, ()), changed, removed)}
-    groups: dict[frozenset[str], dict[str, Withheld]] = {EVERYONE: {}}
-    for id_, target in targets.items():
-        groups.setdefault(target.audiences, {})[id_] = target
-    return {
-        audiences: names_tables(
-            group,
-            before := previous.get(audiences, ()),
-            changed & group.keys(),
-            frozenset().union(*(table.members for table in before)) - group.keys(),
-        )
-        for audiences, group in groups.items()
-    }
+    belonging: dict[frozenset[str], set[str]] = {EVERYONE: set(), **{audiences: set() for audiences in previous}}
+    for id_ in changed:
+        belonging.setdefault(targets[id_].audiences, set()).add(id_)
+    found = {}
+    for audiences, own in belonging.items():
+        before = previous.get(audiences, ())
+        gone = {id_ for id_ in changed.union(removed) - own if any(id_ in table.members for table in before)}
+        tables = names_tables(targets, before, frozenset(own), gone)
+        if audiences == EVERYONE or any(table.members for table in tables):
+            found[audiences] = tables
+    return found

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.guards import names_tables as module
 from gateway.guards.names_tables import names_tables
+from gateway.guards.withholding import EVERYONE, names_by_audience
 
 Steps = list[tuple[dict[str, tuple[str, ...]], set[str]]]
 
@@ -15,6 +16,11 @@ Steps = list[tuple[dict[str, tuple[str, ...]], set[str]]]
 @dataclass(frozen=True)
 class Person:
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Withheld(Person):
+    audiences: frozenset[str]
 
 
 ids = st.sampled_from([f"r{number}" for number in range(40)])
@@ -61,3 +67,27 @@ def test_what_has_come_together_is_merged_once_it_is_much() -> None:
         tables = names_tables(targets, tables, frozenset({f"r{number}"}))
         compiled += sum(len(table.names) for table in tables if table.id not in before)
     assert compiled < 2000 * module.SMALL_TARGETS
+
+
+audiences = st.sampled_from([frozenset[str](), frozenset({"press"}), frozenset({"press", "staff"})])
+withheld = st.builds(Withheld, names, audiences)
+withheld_steps = st.lists(st.tuples(st.dictionaries(ids, withheld, max_size=6), st.sets(ids, max_size=3)), max_size=12)
+
+
+@given(withheld_steps)
+def test_each_set_of_audiences_has_the_names_withheld_from_it(
+    changes: list[tuple[dict[str, Withheld], set[str]]],
+) -> None:
+    targets: dict[str, Withheld] = {}
+    tables = names_by_audience(targets, {}, frozenset(), set())
+    for added, removed in changes:
+        gone = (removed & targets.keys()) - added.keys()
+        targets = {id_: one for id_, one in (targets | added).items() if id_ not in gone}
+        tables = names_by_audience(targets, tables, frozenset(added), gone)
+        assert tables.keys() == {EVERYONE, *(one.audiences for one in targets.values())}
+        for own, some in tables.items():
+            members = [id_ for table in some for id_ in table.members]
+            assert sorted(members) == sorted(id_ for id_, one in targets.items() if one.audiences == own)
+            assert {name for table in some for name in table.names} == {
+                name for id_ in members for name in targets[id_].names
+            }
