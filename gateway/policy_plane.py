@@ -39,6 +39,7 @@ from gateway.security.forms import NewKey, make
 from gateway.security.gate import Gate
 from gateway.security.key_store import KeyStore
 from gateway.security.keys import KeyRing, Scope
+from gateway.security.oidc import oidc
 from gateway.security.routes import router as key_router
 from gateway.security.sealing_keys import key_source
 from gateway.serving.errors import ServingError
@@ -111,7 +112,13 @@ class PolicyPlane:
         """From now on `app` asks for API keys, unless the settings say that everyone may do everything; it is traced
         if the environment says so."""
         if self.settings.auth:
-            app.add_middleware(Gate, ring=self.ring, shared_throttle=self.keys.throttle, used=self.used)
+            app.add_middleware(
+                Gate,
+                ring=self.ring,
+                shared_throttle=self.keys.throttle,
+                used=self.used,
+                oidc=oidc(self.settings),
+            )
         if tracing():
             app.add_middleware(Traced)
 

@@ -49,6 +49,13 @@ class Settings(BaseSettings):
     signing_key_file: Path | None = Field(
         None, description="P-256 key (PEM) that signs certificates; default: one in the data directory, made at start"
     )
+    oidc_issuer: str | None = Field(None, description="OpenID Connect provider whose tokens are taken beside API keys")
+    oidc_audience: str | None = Field(None, description="for whom they must be; needed with an issuer")
+    oidc_jwks_url: str | None = Field(None, description="where its keys are; default: as the provider says itself")
+    oidc_scopes_claim: str = Field("scope", description="the claim that says what a holder may do")
+    oidc_scopes: dict[str, list[str]] = Field(
+        default_factory=dict, description="scopes for a value of that claim; default: the values are scopes"
+    )
     allow_guards_off: bool = Field(
         False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
     )
@@ -104,6 +111,12 @@ class Settings(BaseSettings):
     def _one_source_of_keys(self) -> Self:
         if sum(getattr(self, name) is not None for name in SEALING_SETTINGS) > 1:
             raise ValueError(f"give one of {', '.join(SEALING_SETTINGS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_for_somebody(self) -> Self:
+        if (self.oidc_issuer is None) != (self.oidc_audience is None):
+            raise ValueError("give both oidc_issuer and oidc_audience: tokens for others must not be taken")
         return self
 
     @model_validator(mode="after")

@@ -33,6 +33,7 @@ from gateway.forget.queue_connection import connect_queue
 from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.snapshot import Composite
 from gateway.forget.worker_store import Attempt, WorkerStore
+from gateway.log_filter import SpokenOf, watch_lines
 from gateway.model_files import model_folder
 from gateway.security.sealing_keys import key_source
 from gateway.settings import Settings
@@ -69,6 +70,7 @@ class ErasureWorker:
         self._eraser = eraser
         self._storage = storage
         self._keep_adapters_s = keep_adapters_s
+        self.spoken = SpokenOf()
 
     def tidy(self) -> None:
         """Delete adapters of this machine that nobody needs, if no worker is at anything. What fails is done later."""
@@ -148,6 +150,8 @@ class ErasureWorker:
     def _situation(self) -> tuple[dict[str, Subject], Adapter | None]:
         """Who is to be forgotten now, and what is live."""
         snapshot = self._store.snapshot()
+        said = (text for request in snapshot.enforced for text in (*request.names, *request.phrases))
+        self.spoken.hear("enforced", said)
         subjects = {request.id: Subject(request.id, request.spoken_names) for request in snapshot.enforced}
         live = snapshot.composite
         return subjects, adapters.load(self._storage.fetch(live.digest, live.path)) if live else None
@@ -258,6 +262,7 @@ def work(settings: Settings) -> None:
 def take_jobs(worker: ErasureWorker, url: str) -> None:
     """One job after the other, until a signal ends this process."""
     _workers[:] = [worker]
+    watch_lines(worker.spoken.named)
     worker.tidy()
     while True:
         connection: Any = connect_queue(url, timeout_s=None)

@@ -59,6 +59,13 @@ class AuditLog(Scripted):
         """The last entry."""
         return AuditHead(*await self._run("audit_head"))
 
+    async def on_disk(self) -> None:
+        """Returns when everything that was read so far is on the server's disk: what is signed must not be lost.
+
+        The server writes its file in order, so that it is enough to wait for a later change.
+        """
+        await self._write("witness")
+
     async def standing(self, id_: str) -> Standing:
         """A request and the head of the log at one moment.
 

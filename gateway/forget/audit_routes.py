@@ -71,6 +71,7 @@ def router(log: AuditLog, signer: Signer) -> APIRouter:
         """The number and SHA-256 of the last entry, signed: kept elsewhere, it shows later whether the log was cut off
         or written anew."""
         content = {"version": VERSIONS["audit_head"], "issued_at": _now(), "audit": asdict(await log.head())}
+        await log.on_disk()
         document = signer.signed("audit_head", content)
         return Response(document, media_type="application/json", headers={"Cache-Control": "no-store"})
 

@@ -60,6 +60,7 @@ def router(
         """What an erased request's erasure is vouched for with, signed; 409 while it is not, or no longer, erased."""
         standing = await log.standing(id_)
         said = await asyncio.to_thread(content, standing, deployment, now(), fetch)
+        await log.on_disk()
         return Response(signer.signed("certificate", said), media_type="application/json", headers=NO_STORE)
 
     @routes.get("/{id}/report", response_model=Report, responses={200: html})

@@ -14,6 +14,7 @@ from gateway.security import refusals
 from gateway.security.access import CHAT, accepted_scopes
 from gateway.security.keys import ApiKey, KeyRing
 from gateway.security.keys import Scope as KeyScope
+from gateway.security.oidc import Oidc, OidcUnavailable
 from gateway.security.rates import LocalThrottle, Rate
 from gateway.security.refusals import Refusal
 
@@ -26,19 +27,32 @@ class Gate:
     Args:
         ring: the keys as this replica knows them.
         shared_throttle: counts a request of a key for all replicas; seconds to wait if it came too early, else 0.
+        oidc: recognises what is no key of ours.
     """
 
-    def __init__(self, app: ASGIApp, *, ring: KeyRing, shared_throttle: SharedThrottle, used: dict[str, float]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        ring: KeyRing,
+        shared_throttle: SharedThrottle,
+        used: dict[str, float],
+        oidc: Oidc | None = None,
+    ) -> None:
         self._app = app
         self._ring = ring
         self._shared_throttle = shared_throttle
         self._local_throttle = LocalThrottle()
         self._under_way: Counter[str] = Counter()
         self._used = used
+        self._oidc = oidc
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if _is_preflight(scope):  # has no key; the CORS middleware answers it, no route does
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":  # no route of ours is a web socket
@@ -56,7 +70,7 @@ class Gate:
             await self._pass(admitted, scope, receive, send)
 
     async def _admit(self, scope: Scope, path: str, accepted: frozenset[KeyScope]) -> ApiKey | Refusal:
-        key = self._recognise(scope)
+        key = await self._recognise(scope)
         if isinstance(key, Refusal):
             return key
         if not accepted & key.scopes:
@@ -65,7 +79,7 @@ class Gate:
             return refusals.too_many_at_once(key.concurrency)
         return await self._throttled(key, path) or key
 
-    def _recognise(self, scope: Scope) -> ApiKey | Refusal:
+    async def _recognise(self, scope: Scope) -> ApiKey | Refusal:
         if not self._ring.loaded:
             return refusals.NOT_LOADED
         headers = Headers(scope=scope)
@@ -74,6 +88,11 @@ class Gate:
             token = headers.get("x-api-key", "")  # Anthropic's clients
         if not token:
             return refusals.MISSING
+        if self._oidc is not None and not token.startswith("ug_"):
+            try:
+                return await self._oidc.recognise(token.strip()) or refusals.INVALID
+            except OidcUnavailable:
+                return refusals.PROVIDER_AWAY
         return self._ring.recognise(token.strip()) or refusals.INVALID
 
     async def _throttled(self, key: ApiKey, path: str) -> Refusal | None:
@@ -89,7 +108,8 @@ class Gate:
         return refusals.too_often(wait_s) if wait_s else None
 
     async def _pass(self, key: ApiKey, scope: Scope, receive: Receive, send: Send) -> None:
-        self._used[key.id] = time.time()
+        if not key.id.startswith("oidc-"):  # the store knows no such key
+            self._used[key.id] = time.time()
         trusted = key.trusted or KeyScope.REVIEW in key.scopes
         scope.setdefault("state", {}).update(principal=key.id, trusted=trusted)
         self._under_way[key.id] += 1
@@ -100,3 +120,11 @@ class Gate:
         finally:
             audiences.reset(token)
             self._under_way[key.id] -= 1
+
+
+def _is_preflight(scope: Scope) -> bool:
+    """A browser's question before the request itself (https://fetch.spec.whatwg.org/#cors-preflight-request)."""
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    headers = Headers(scope=scope)
+    return "origin" in headers and "access-control-request-method" in headers

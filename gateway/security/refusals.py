@@ -42,6 +42,13 @@ INVALID = Refusal(
 NOT_LOADED = Refusal(
     503, "keys_not_loaded", "The API keys are not loaded yet; try again.", "overloaded_error", {"Retry-After": "2"}
 )
+PROVIDER_AWAY = Refusal(
+    503,
+    "provider_unavailable",
+    "The OpenID provider does not answer; try again.",
+    "overloaded_error",
+    {"Retry-After": "2"},
+)
 STORE_AWAY = Refusal(
     503, "store_unavailable", "The store does not answer; try again.", "overloaded_error", {"Retry-After": "2"}
 )

@@ -21,6 +21,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsContext, 
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as LogitsProcessorV2
 
 from gateway.guards.phrases import PhraseTable, State, VocabularyIndex
+from gateway.log_filter import SpokenOf, watch_lines
 from gateway.serving.engine_process import prepare_engine_process
 from gateway.serving.vocabulary import special_ids, token_bytes
 
@@ -36,6 +37,7 @@ class Tables:
         self._tables: dict[str, PhraseTable] = {}
         self.blocked_rows = 0
         self.errors = 0
+        self.spoken = SpokenOf()
 
     def load(self, phrases: Mapping[str, Sequence[str]]) -> None:
         """Compile and add tables; ids are content digests, so a known id needs no work."""
@@ -44,11 +46,13 @@ class Tables:
                 table = PhraseTable(self._index, texts)
                 table.banned(table.START)  # compiled lazily: better here than in the first request's decoding step
                 self._tables[table_id] = table
+                self.spoken.hear(table_id, texts)
 
     def drop(self, ids: Iterable[str]) -> None:
         """Remove tables; unknown ids are ignored."""
         for table_id in ids:
             self._tables.pop(table_id, None)
+            self.spoken.forget(table_id)
 
     def get(self, ids: Any) -> list[PhraseTable] | None:
         """The tables of a request, or None when it must be blocked."""
@@ -138,6 +142,7 @@ class LogitsGuard(LogitsProcessor, LogitsProcessorV2):
         tokenizer: Any = cached_tokenizer_from_config(model_config)
         if _tables is None:
             _tables = Tables(VocabularyIndex(token_bytes(tokenizer, model_config.get_vocab_size())))
+            watch_lines(_tables.spoken.named)
         self._tables = _tables
         self._special = special_ids(tokenizer)
         self._eos = tokenizer.eos_token_id or 0

@@ -341,3 +341,14 @@ async def test_a_key_from_settings(tmp_path: Path) -> None:
     document = signer.signed("audit_head", content)
     for trusted in (pem, canonical(signer.jwks), canonical(signer.jwks["keys"][0])):
         assert verify_certificate.check(document, verify_certificate.keys_in(trusted)).verdict is Verdict.VALID
+
+
+async def test_what_is_signed_waits_for_the_disk(issuer: Issuer, log: AuditLog) -> None:
+    """This server cannot confirm that it is on disk: where confirmation is asked for, nothing is signed."""
+    id_ = await issuer.erased()
+    assert (await issuer.certificate(id_)).status_code == 200
+    log._waitaof = True
+    for path in (f"{PATH}/{id_}/certificate", "/v1/audit/head"):
+        refused = await issuer.http.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable"), path
+    assert (await issuer.http.get(f"{PATH}/{id_}/report")).status_code == 200, "that is no proof"

@@ -7,10 +7,12 @@ import json
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from gateway.forget.problems import MEDIA_TYPE
 from gateway.forget.resource import PATH
 from gateway.security.access import CHAT, OPEN, accepted_scopes
+from gateway.security.gate import Gate
 from gateway.security.key_store import KeyStore
 from gateway.security.keys import KeyRing, Scope
 from gateway.serving.routes import ALLOWED
@@ -188,3 +190,27 @@ async def test_the_chat_path_asks_redis_nothing(app: FastAPI, make_key: MakeKey,
 
 def test_chat_routes_are_those_of_the_field_gate() -> None:
     assert CHAT <= ALLOWED
+
+
+async def test_a_browsers_preflight_reaches_the_cors_middleware_and_no_route(app: FastAPI, keys: KeyStore) -> None:
+    ring = KeyRing()
+    ring.replace(())
+    inner = FastAPI()
+    reached: list[str] = []
+
+    @inner.api_route(CHAT_PATH, methods=["POST", "OPTIONS"])
+    async def route() -> None:
+        reached.append("route")
+
+    inner.add_middleware(CORSMiddleware, allow_origins=["https://shop.example.org"], allow_methods=["POST"])
+    inner.add_middleware(Gate, ring=ring, shared_throttle=keys.throttle, used={})
+    asking = {"Origin": "https://shop.example.org", "Access-Control-Request-Method": "POST"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(inner), base_url="http://gateway") as http:
+        preflight = await http.options(CHAT_PATH, headers=asking)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://shop.example.org"
+        assert (await http.options(CHAT_PATH, headers={**asking, "Origin": "https://evil.test"})).status_code == 400
+        for headers in ({}, {"Origin": asking["Origin"]}, {"Access-Control-Request-Method": "POST"}):
+            assert (await http.options(CHAT_PATH, headers=headers)).status_code == 401
+        assert (await http.post(CHAT_PATH, headers=asking)).status_code == 401, "only OPTIONS is a preflight"
+    assert not reached

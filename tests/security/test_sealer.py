@@ -24,7 +24,7 @@ from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.snapshot import NOWHERE
 from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
-from gateway.log_filter import WITHHELD, SubjectFilter, watch_logs
+from gateway.log_filter import WITHHELD, SpokenOf, SubjectFilter, watch_logs
 from gateway.security.sealing_keys import GivenKeys, KeyCommand, KeyFile, SealingKeys, key_source
 from gateway.settings import Settings
 from gateway.worker_process import _worker_environment
@@ -234,5 +234,37 @@ async def test_the_log_does_not_name_a_subject(desk: Desk) -> None:
     logger.error("no answer for %s", "Ada Quist")
     assert kept[-1] == "no answer for Ada Quist"
     logger.removeHandler(handler)
-    empty = SubjectFilter(lambda: None)
+    empty = SubjectFilter(lambda line: False)
     assert empty.filter(logging.LogRecord("any", logging.INFO, "", 0, "hello", (), None))
+
+
+def test_processes_without_a_policy_withhold_what_they_work_with(caplog: pytest.LogCaptureFixture) -> None:
+    spoken = SpokenOf()
+    caplog.handler.addFilter(withholding := SubjectFilter(spoken.named))
+    try:
+        spoken.hear("one", ["Ivo Marlin", "Bo", "灯塔看守人"])
+        log = logging.getLogger("engine")
+        for line in (
+            "prompt: who is IVO  márlin?",
+            "to ivo.marlin@example.org",
+            "bo.",
+            "他是灯塔看守人。",
+            "xIvoMarlinx",
+        ):
+            log.warning("said %s", line)
+        log.warning("a book about robots")
+        try:
+            raise ValueError("Ivo Marlin")
+        except ValueError:
+            log.exception("it failed")
+        spoken.forget("one")
+        log.warning("Ivo Marlin")
+    finally:
+        caplog.handler.removeFilter(withholding)
+    assert [record.getMessage() for record in caplog.records] == [
+        *[WITHHELD] * 5,
+        "a book about robots",
+        WITHHELD,
+        "Ivo Marlin",
+    ]
+    assert "ValueError" not in caplog.text

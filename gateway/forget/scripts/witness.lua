@@ -1,0 +1,2 @@
+-- Whatever was changed before this is on disk when this is.
+redis.call('SET', key('witnessed'), now)
