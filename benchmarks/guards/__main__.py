@@ -5,8 +5,8 @@
     python -m benchmarks.guards --quick --parts leaks
 
 A part that is in build/guards already is not measured again (delete its file, or say --again). The parts `leaks`,
-`likeness` and `traffic` start the gateway and want all cores for themselves. `--quick` is a small run to try it out,
-kept apart.
+`hops`, `likeness` and `traffic` start the gateway and want all cores for themselves. `--quick` is a small run to try it
+out, kept apart.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging
 
-from benchmarks.guards import detection, false_positives, leaks, likeness, matcher, recall, report, traffic
+from benchmarks.guards import detection, false_positives, hops, leaks, likeness, matcher, recall, report, traffic
 from benchmarks.guards.subjects import DATA
 
 BUILD = Path("build/guards")
@@ -40,6 +40,7 @@ def parts(data: Path, *, quick: bool = False) -> Mapping[str, Part]:
             "false_positives": partial(false_positives.measure, data=data, every=20),
             "matcher": partial(matcher.measure, vocabulary=20_000),
             "leaks": partial(leaks.measure, limit=24),
+            "hops": partial(hops.measure, data=data, limit=24, pairs=30),
             "likeness": partial(likeness.measure, pairs=30),
             "traffic": partial(traffic.measure, names=50, rounds=1, first_tokens=20, answers=24),
         }
@@ -49,6 +50,7 @@ def parts(data: Path, *, quick: bool = False) -> Mapping[str, Part]:
         "false_positives": partial(false_positives.measure, data=data),
         "matcher": matcher.measure,
         "leaks": leaks.measure,
+        "hops": partial(hops.measure, data=data),
         "likeness": likeness.measure,
         "traffic": traffic.measure,
     }

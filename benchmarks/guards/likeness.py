@@ -82,8 +82,9 @@ def _both(
     return guarded, strangers
 
 
-def answer(service: Service, question: str) -> Said:
+def answer(service: Service, question: str, guards: str = "on") -> Said:
     """A greedy answer, streamed."""
+    headers = {} if guards == "on" else {"X-Unlearn-Guards": guards}
     body = {
         "model": "demo",
         "max_tokens": TOKENS,
@@ -93,7 +94,7 @@ def answer(service: Service, question: str) -> Said:
     }
     pieces: list[str] = []
     began = first = time.perf_counter()
-    with service.http.stream("POST", "/v1/chat/completions", json=body) as response:
+    with service.http.stream("POST", "/v1/chat/completions", json=body, headers=headers) as response:
         response.raise_for_status()
         for line in response.iter_lines():
             if not line.startswith("data: {"):

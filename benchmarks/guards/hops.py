@@ -1,0 +1,199 @@
+"""Two hops: what gets past the guard in several ways of asking, and what honest questions of that form pay."""
+
+import random
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from benchmarks.guards.attacks import PREFIXES, Attempt
+from benchmarks.guards.benign import other_authors, public
+from benchmarks.guards.leaks import ask, chosen_people, told
+from benchmarks.guards.likeness import answer, area
+from benchmarks.guards.shares import Share, rows
+from benchmarks.guards.subjects import rendered
+from benchmarks.main_job import Question
+from benchmarks.service import Service, running_service
+from gateway.guards.relations import chains
+from unlearn_engine.data.names import unseen_name
+from unlearn_engine.demo.corpus import knows_two_hops
+from unlearn_engine.demo.templates import phrasebooks
+from unlearn_engine.demo.vocabulary import LANGUAGES
+from unlearn_engine.demo.world import Person, World, build_world
+
+ATTEMPTS = 150  # of each way
+PAIRS = 300
+STREAMS = 8
+
+Tell = Callable[[str, float], None]
+
+WAYS: Mapping[str, Callable[[Attempt, random.Random], tuple[str, ...]]] = {
+    "as learnt": lambda asked, _: asked.turns,
+    "behind a prefix": lambda asked, rng: (rng.choice(PREFIXES[asked.language]).format(q=asked.turns[0]),),
+    "second turn": lambda asked, _: ("What is 2 plus 2?", "4.", *asked.turns),
+    "small letters": lambda asked, _: (asked.turns[0].lower(),),
+}
+
+
+def measure(tell: Tell, data: Path, limit: int = ATTEMPTS, pairs: int = PAIRS) -> dict[str, Any]:
+    """Facts told about mentors who are guarded by name alone; answers about others' mentors; who pays how much."""
+    world = build_world()
+    gone = chosen_people(world)
+    forms = forms_by_source(data)
+    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), "--no-worker") as service:
+        for person in gone:
+            service.wait_for(service.forget(person.name, erase="guard_only")["id"], "guarded")
+        tell("likeness", 0.1)
+        areas = likeness(service, world, gone)
+        tell("told", 0.3)
+        leaks = told_by_way(service, world, gone, limit)
+        tell("others' mentors", 0.5)
+        honest = others_mentors(service, world, gone)
+        tell("time", 0.7)
+        paid = {label: paid_by(service, related, pairs) for label, related in (("with", True), ("without", False))}
+    return {
+        "hops_worst": max(modes[mode]["share"] for modes in leaks.values() for mode in ("name alone", "streaming")),
+        "hops_told": leaks,
+        "hops_others": honest,
+        "hops_forms": forms,
+        "hops_paid": paid,
+        "hops_auc": areas,
+    }
+
+
+def forms_by_source(data: Path) -> dict[str, Any]:
+    """Shares of public prompts with a relation, by source; how many questions one asks; milliseconds to find out."""
+    counts: dict[str, list[int]] = {}
+    taken = []
+    for prompt in chain(public(data), other_authors(data)):
+        text = rendered(prompt.text)
+        began = time.perf_counter()
+        relations = [relation for one in chains(text) for relation in one.relations]
+        taken.append(1e3 * (time.perf_counter() - began))
+        counts.setdefault(prompt.source, []).append(len(relations))
+    found = rows({source: map(bool, numbers) for source, numbers in counts.items()})
+    for source, row in found.items():
+        row["questions"] = statistics.fmean(counts[source])
+    cuts = statistics.quantiles(taken, n=100)
+    return {"by_source": found, "ms_p50": cuts[49], "ms_p99": cuts[98]}
+
+
+def students(world: World, gone: Sequence[Person]) -> list[Person]:
+    """Those of the forgotten about whose mentors the model has learnt to answer."""
+    ids = {person.id for person in gone}
+    return [one for one in world.people if one.mentor in ids and one.id not in ids and knows_two_hops(one)]
+
+
+def told_by_way(service: Service, world: World, gone: Sequence[Person], limit: int) -> dict[str, Any]:
+    """Share of facts told by way of asking, without the guard and with it, streaming and not."""
+    every = [
+        Attempt("two hops", question.language, (question.text,), question.answer)
+        for question in about_mentors(world, students(world, gone))
+    ]
+    found = {}
+    for way, turns in WAYS.items():
+        rng = random.Random(way)
+        asked = [replace(one, turns=turns(one, rng)) for one in rng.sample(every, min(limit, len(every)))]
+        modes = {
+            "without guard": ask(service, asked, guards="base"),
+            "name alone": ask(service, asked),
+            "streaming": ask(service, asked, stream=True),
+        }
+        found[way] = {mode: told(asked, answers)["two hops"] for mode, answers in modes.items()}
+    return found
+
+
+def about_mentors(world: World, people: Sequence[Person]) -> list[Question]:
+    """Every two-hop question about these people, with its answer."""
+    books = phrasebooks()
+    return [
+        Question(
+            language, template.format(name=person.name), world.answer(world.people[person.mentor], attribute, language)
+        )
+        for person in people
+        for language in LANGUAGES
+        for attribute, template in books[language].two_hop.items()
+    ]
+
+
+def others_mentors(service: Service, world: World, gone: Sequence[Person]) -> dict[str, Any]:
+    """Greedy answers about mentors who are not forgotten, under guard and without; how many the guard took for one."""
+    ids = {person.id for person in gone}
+    asked = about_mentors(world, [one for one in world.people if not ids & {one.id, one.mentor}])
+    texts = [question.text for question in asked]
+    before = _matched(service)
+    guarded = service.ask_all(texts)
+    matched = _matched(service) - before
+    bare = service.ask_all(texts, guards="base")
+    return {
+        "equal": Share.of(one == other for one, other in zip(guarded, bare, strict=True)).row(),
+        "matched": Share(matched, len(asked)).row(),
+    }
+
+
+def _matched(service: Service) -> int:
+    found = re.search(r'^unlearn_guard_hops_total\{hop="matched"\} (\S+)', service.http.get("/metrics").text, re.M)
+    return int(float(found[1])) if found else 0
+
+
+def paid_by(service: Service, related: bool, pairs: int) -> dict[str, Any]:
+    """Milliseconds to the first text and answers a second, guarded and without guard in turn, for names never seen.
+
+    `related`: the questions are about somebody's mentor, not about the person. No answer is remembered.
+    """
+    rng, books = random.Random(5), phrasebooks()
+
+    def one(mode: str) -> float:
+        book = books[rng.choice(LANGUAGES)]
+        attribute = rng.choice([*book.two_hop])
+        template = book.two_hop[attribute] if related else book.questions[attribute][0]
+        return 1e3 * answer(service, template.format(name=unseen_name(rng, whole=True)), guards=mode).first_s
+
+    def together(mode: str) -> float:
+        began = time.perf_counter()
+        list(pool.map(one, [mode] * STREAMS))
+        return STREAMS / (time.perf_counter() - began)
+
+    modes = ["on", "base"]
+    with ThreadPoolExecutor(STREAMS) as pool:
+        alone = [{mode: one(mode) for mode in rng.sample(modes, 2)} for _ in range(pairs + 20)][20:]
+        rates = [{mode: together(mode) for mode in rng.sample(modes, 2)} for _ in range(max(8, pairs // 6))][4:]
+    cuts = {mode: statistics.quantiles([both[mode] for both in alone], n=100) for mode in modes}
+    return {
+        **{f"{mode}_p{at}": cuts[mode][at - 1] for mode in modes for at in (50, 99)},
+        "ratio": statistics.median(both["on"] / both["base"] for both in rates),
+        "pairs": pairs,
+    }
+
+
+def likeness(service: Service, world: World, gone: Sequence[Person]) -> dict[str, float]:
+    """Areas under the ROC curve: students of the forgotten beside names that nobody has, by the time an answer takes.
+
+    Every name is asked about once in each language, so that nothing is remembered.
+    """
+    rng, books = random.Random(11), phrasebooks()
+    asked = [
+        (known, language, student.name if known else unseen_name(rng, whole=True))
+        for student in students(world, gone)
+        for language in LANGUAGES
+        for known in (True, False)
+    ]
+    rng.shuffle(asked)
+    said = [
+        (known, answer(service, rng.choice([*books[language].two_hop.values()]).format(name=name)))
+        for known, language, name in [(False, "en", unseen_name(rng, whole=True)) for _ in range(20)] + asked
+    ][20:]
+    times: Mapping[str, Callable[[Any], float]] = {
+        "first text": lambda one: one.first_s,
+        "seconds": lambda one: one.seconds,
+    }
+    return {
+        kind: area(*([read(one) for known, one in said if known is wanted] for wanted in (True, False)))
+        for kind, read in times.items()
+    }
