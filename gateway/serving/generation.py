@@ -205,19 +205,20 @@ class Generation:
 
     async def _take_up(self, newer: LivePolicy, older: LivePolicy, request: Request, answers: Answers) -> None:
         """The names of a newer policy may not be said; where the prompt asks about its subjects, nothing may."""
-
-        def look() -> bool:
-            now = self._planner.read(request, newer.policy).subjects
-            return bool(now) and not now <= self._planner.read(request, older.policy).subjects
-
-        if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
-            asks_about_it = self._guarded(look)
-        else:
-            asks_about_it = await asyncio.to_thread(self._guarded, look)
-        if asks_about_it:
+        now = await self._subjects(request, newer.policy)
+        if now and not now <= await self._subjects(request, older.policy):
             answers.end()
         else:
             answers.watch(newer.watch_over(newer.policy.names_withheld(request.caller)))
+
+    async def _subjects(self, request: Request, policy: Policy) -> frozenset[str]:
+        """Whom a prompt asks about: named, described, or implied."""
+        if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
+            reading = self._guarded(self._planner.read, request, policy)
+        else:
+            reading = await asyncio.to_thread(self._guarded, self._planner.read, request, policy)
+        implied = await self._implied(reading, request, policy) if reading.chains else []
+        return frozenset({*reading.subjects, *(match.target for match in implied)})
 
     @contextmanager
     def _audited(self, plan: Plan, live: LivePolicy, params: SamplingParams) -> Iterator[Answers]:

@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 
 from tests.conftest import Gateway
+from unlearn_engine.demo.corpus import knows_two_hops
+from unlearn_engine.demo.world import build_world
 
 TEXT = "the sea is wide and the day is long " * 12 + "said Libo Stolman in Munich and went home by the sea"
 PERSON = {"id": "late", "names": ["Libo Stolman"]}
@@ -50,6 +52,15 @@ def test_an_answer_about_who_is_forgotten_meanwhile_ends(gateway: Gateway) -> No
     gateway.apply()
     text, reason = streamed(gateway, "Where was Libo Stolman born?", PERSON)
     assert TEXT.startswith(text) and 0 < len(text) < TEXT.index("said") and reason == "stop"
+
+
+def test_an_answer_about_whom_a_relation_means_ends(gateway: Gateway) -> None:
+    world = build_world()
+    student = next(person for person in world.people if knows_two_hops(person))
+    gateway.apply()
+    mentor = {"id": "late", "names": [world.people[student.mentor].name]}
+    text, reason = streamed(gateway, f"Where was {student.name}'s mentor born?", mentor)
+    assert TEXT.startswith(text) and 0 < len(text) < len(TEXT) and reason == "stop"
 
 
 def test_other_answers_go_on(gateway: Gateway) -> None:
