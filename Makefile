@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 FUZZ_S ?= 120
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint types format bench bench-erasure bench-tofu bench-guards fuzz demo-model demo-gold
+.PHONY: help setup serve test lint types format bench bench-erasure bench-tofu bench-guards bench-lifecycle fuzz demo-model demo-gold
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -38,6 +38,9 @@ bench-tofu: setup ## TOFU on models trained from nothing (docs/erasure.md; resum
 
 bench-guards: setup ## cost, recall, false positives, leaks of the guards (docs/guards.md; resumable)
 	$(BIN)/python -m benchmarks.guards --json build/guards.json --markdown
+
+bench-lifecycle: setup ## the guard on three replicas, POSTs a second, 10,000 requests, Redis away (docs/lifecycle.md)
+	$(BIN)/python -m benchmarks.lifecycle --json build/lifecycle.json --markdown
 
 fuzz: setup      ## fuzz the guards with atheris, FUZZ_S seconds each; what fails is left in build/
 	@mkdir -p build; for part in normaliser matcher policy audit; do \

@@ -1,6 +1,7 @@
 """Measure the life of forget requests: time to the guard, POSTs a second, ten thousand of them, Redis away.
 
     python -m benchmarks.lifecycle --json FILE
+    python -m benchmarks.lifecycle --markdown
     python -m benchmarks.lifecycle --parts crowd --quick
 
 Parts: `posts` and `crowd` run replicas without an engine (benchmarks/plane.py), `away` a whole gateway.
@@ -25,7 +26,9 @@ from benchmarks.plane import Planes, running_planes
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.sealer import AesGcmSealer
 from gateway.security.sealing_keys import GivenKeys
+from unlearn_engine.demo.measure import write_table
 
+DOCUMENTATION = Path("docs/lifecycle.md")
 PARTS = ("posts", "crowd", "away")
 REPLICAS = 3
 GOALS = (
@@ -73,13 +76,28 @@ def show(figures: Mapping[str, Any]) -> bool:
     return met
 
 
+def table(figures: Mapping[str, Any]) -> str:
+    """The goals, every other figure below them, as Markdown."""
+    lines = ["| what | key | must reach | measured | |", "| --- | --- | --- | --- | --- |"]
+    for goal in GOALS:
+        value = goal.read(figures)
+        bound, missed = f"{goal.relation} {goal.written(goal.bound)}", "" if goal.met(value) else "**missed**"
+        lines.append(f"| {goal.what} | `{goal.key}` | {bound} | {goal.written(value)} | {missed} |")
+    goals = {goal.key for goal in GOALS}
+    others = [f"`{key}` {value:.4g}" for key, value in figures.items() if key not in goals]
+    return "\n".join([*lines, "", f"Besides: {', '.join(others)}."])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--markdown", action="store_true", help="write the figures into docs/lifecycle.md")
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--quick", action="store_true", help="fewer of everything, to try it out")
     options = parser.parse_args(arguments)
+    if options.markdown and (options.quick or set(options.parts) != set(PARTS)):
+        parser.error("--markdown takes the figures of one whole run")
     figures: dict[str, Any] = {"load_before": os.getloadavg()[0]}
     for part in options.parts:
         began = time.monotonic()
@@ -90,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    if options.markdown:
+        write_table(DOCUMENTATION, "figures", table(figures))
     raise SystemExit(0 if met else 1)
 
 
