@@ -34,7 +34,9 @@ from gateway.forget.routes import router as forget_router
 from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.signing import Signer
 from gateway.forget.store import Store
+from gateway.guards.descriptions import PRECISION_BITS, RECALL_BITS
 from gateway.guards.encoder import load_encoder
+from gateway.guards.policy import Policy, compile_policy
 from gateway.security.forms import NewKey, make
 from gateway.security.gate import Gate
 from gateway.security.key_store import KeyStore
@@ -243,7 +245,7 @@ async def policy_plane(
             on_moved=on_moved,
             on_keys=ring.replace,
             max_staleness_s=settings.max_staleness_s,
-            encoder=await asyncio.to_thread(load_encoder, settings.encoder),
+            nobody=await asyncio.to_thread(_policy_of_nobody, settings),
             fetch=storage.fetch,
         )
         plane = PolicyPlane(
@@ -273,6 +275,12 @@ async def background_tasks() -> AsyncIterator[Callable[[Awaitable[None]], None]]
 def _report(task: "asyncio.Future[None]") -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.error("a background task ended: %s", type(error).__name__)
+
+
+def _policy_of_nobody(settings: Settings) -> Policy:
+    """What the replica begins with: it has the encoder and the threshold."""
+    least_bits = PRECISION_BITS if settings.descriptions == "precision" else RECALL_BITS
+    return compile_policy(0, {}, encoder=load_encoder(settings.encoder), least_bits=least_bits)
 
 
 def _signer(settings: Settings) -> Signer:

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     facts_key_file: Path | None = Field(
         None, description="the key of those hashes, 32 bytes; default: facts.key in the data directory, made if missing"
     )
+    descriptions: Literal["recall", "precision"] = Field(
+        "recall", description="of prompts that describe somebody without a name: find most, or take few wrongly"
+    )
     encoder: str = Field(
         "auto",
         description="finds descriptions in other words: auto (English words), none, a table's file or a model's folder",

@@ -17,6 +17,7 @@ from benchmarks.guards.benign import (
 )
 from benchmarks.guards.shares import Share, rows
 from benchmarks.guards.subjects import crowd, rendered, tofu_authors
+from gateway.guards.descriptions import PRECISION_BITS
 from gateway.guards.encoder import AUTO, load_encoder
 from gateway.guards.policy import compile_policy
 
@@ -38,11 +39,12 @@ Tell = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Reading:
-    """Which of the guard's two readers took a benign prompt for somebody's."""
+    """Which of the guard's two readers took a benign prompt for somebody's; `strictly`: under `precision`, too."""
 
     prompt: Prompt
     named: bool
     described: bool
+    strictly: bool = False
 
     @property
     def flagged(self) -> bool:
@@ -57,7 +59,9 @@ def measure(tell: Tell, data: Path, every: int = 1) -> dict[str, Any]:
     """
     forgotten, _, _ = tofu_authors(data)
     targets = crowd(forgotten, TARGETS)
-    policy = compile_policy(1, targets, encoder=load_encoder(AUTO))
+    encoder = load_encoder(AUTO)
+    policy = compile_policy(1, targets, encoder=encoder)
+    strict = compile_policy(1, targets, encoder=encoder, least_bits=PRECISION_BITS)
     people = [*targets.values()]
     made_up = (namesakes(people), siblings(data, people), common_words(), described_others())
     sources = (public(data), other_authors(data), *made_up)
@@ -67,7 +71,9 @@ def measure(tell: Tell, data: Path, every: int = 1) -> dict[str, Any]:
         if done % 100 == 0:
             tell(prompt.source, done / len(prompts))
         text = rendered(prompt.text)
-        read.append(Reading(prompt, named=bool(policy.examine(text)), described=bool(policy.described(text))))
+        described = bool(policy.described(text))
+        strictly = described and bool(strict.described(text))
+        read.append(Reading(prompt, bool(policy.examine(text)), described, strictly))
     return {
         **tallied(read),
         "fpr_targets": len(targets),
@@ -91,6 +97,10 @@ def tallied(read: Sequence[Reading]) -> dict[str, Any]:
         "fpr_all": whole.row(),
         "fpr_names": Share.of(one.named for one in counted).row(),
         "fpr_descriptions": Share.of(one.described for one in counted).row(),
+        "fpr_precision": Share.of(one.named or one.strictly for one in counted).row(),
+        "fpr_precision_by_language": _by(
+            counted, lambda one: one.prompt.language, lambda one: one.named or one.strictly
+        ),
         "fpr_seen": Share.of(one.flagged for one in public if one.prompt.seen).row() if counted != public else None,
         "fpr_beside": _by((one for one in read if one.prompt.source in BESIDE), lambda one: one.prompt.source),
         "fpr_by_source": _by(counted, lambda one: one.prompt.source),
@@ -100,8 +110,12 @@ def tallied(read: Sequence[Reading]) -> dict[str, Any]:
     }
 
 
-def _by(read: Iterable[Reading], label: Callable[[Reading], str]) -> dict[str, Any]:
+def _by(
+    read: Iterable[Reading],
+    label: Callable[[Reading], str],
+    flagged: Callable[[Reading], bool] = lambda one: one.flagged,
+) -> dict[str, Any]:
     groups: dict[str, list[bool]] = {}
     for one in read:
-        groups.setdefault(label(one), []).append(one.flagged)
+        groups.setdefault(label(one), []).append(flagged(one))
     return rows(groups)

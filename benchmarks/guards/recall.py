@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.guards.mentions import Mention, Mentions
 from benchmarks.guards.shares import Share, rows
 from benchmarks.guards.subjects import demo_targets, invented_targets, recognised
+from gateway.guards.descriptions import PRECISION_BITS
 from gateway.guards.encoder import AUTO, load_encoder
 from gateway.guards.policy import Policy, compile_policy
 from unlearn_engine.demo.world import build_world
@@ -27,6 +28,7 @@ def measure(tell: Tell, mentions: int = MENTIONS) -> dict[str, Any]:
     # A policy whose requests came without an alias and with `guard_only`: nothing but the name is known.
     bare = compile_policy(1, {id_: replace(t, names=t.names[:1], phrases=()) for id_, t in targets.items()})
     crowded = compile_policy(1, targets | invented_targets(CROWD - len(targets), seed=5), encoder=encoder)
+    strict = compile_policy(1, targets, encoder=encoder, least_bits=PRECISION_BITS)
     kinds = Mentions(world).kinds()
     detail: dict[str, Any] = {}
     for done, (kind, draw) in enumerate(kinds.items()):
@@ -36,6 +38,7 @@ def measure(tell: Tell, mentions: int = MENTIONS) -> dict[str, Any]:
             **_found(policy, drawn),
             "names_alone": _share(bare, drawn).row(),
             f"among_{CROWD}": _share(crowded, drawn).row(),
+            "precision": _share(strict, drawn).row(),
         }
     return {
         "recall": {kind: found["share"] for kind, found in detail.items()},

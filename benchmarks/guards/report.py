@@ -169,11 +169,12 @@ def detection_table(figures: Figures) -> str:
 
 def recall_table(figures: Figures) -> str:
     """By kind, with bounds, and what is left when only the name is known."""
-    lines = [["kind", "must reach", "recall", "at least (95 %)", "n", "name alone known", "among 1,000 targets", ""]]
+    heads = ["name alone known", "among 1,000 targets", "under `precision`"]
+    lines = [["kind", "must reach", "recall", "at least (95 %)", "n", *heads, ""]]
     for kind, row in figures["recall_detail"].items():
         crowded = next(value for key, value in row.items() if key.startswith("among_"))
         cells = [_percent(row["share"]), _percent(row["lower"]), str(row["n"])]
-        cells += [_percent(row["names_alone"]["share"]), _percent(crowded["share"])]
+        cells += [_percent(one["share"]) for one in (row["names_alone"], crowded, row["precision"])]
         goal = RECALL_GOALS[kind]
         missed = "" if row["share"] >= goal else "**missed**"
         lines.append([kind.replace("_", " "), _percent(goal), *cells, missed])
@@ -206,6 +207,12 @@ def false_positives_table(figures: Figures) -> str:
     if seen:
         counted = f"{seen['hits']:,} of {seen['n']:,}"
         summary += f" Texts that the guard's table of ordinary words was made of, which do not count: {counted}."
+    strict, languages = figures["fpr_precision"], figures["fpr_precision_by_language"]
+    worst = max(languages, key=lambda language: languages[language]["upper"])
+    summary += (
+        f" Under `precision`: {strict['hits']:,} of {strict['n']:,}, at most {_percent(strict['upper'])}, and "
+        f"{_percent(languages[worst]['upper'])} in the worst language ({worst}, {languages[worst]['n']:,} prompts)."
+    )
     return "\n\n".join((summary, *tables))
 
 

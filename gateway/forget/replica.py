@@ -15,7 +15,6 @@ from gateway.forget.errors import ForgetError, StoreUnavailable
 from gateway.forget.model import State
 from gateway.forget.snapshot import NOWHERE, Composite, Continuity, EnforcedRequest, Mark
 from gateway.forget.store import DEFAULT_LEASE_S, Store
-from gateway.guards.encoder import Encoder
 from gateway.guards.policy import AdapterRef, Policy, Target, compile_policy
 from gateway.security.keys import ApiKey
 from gateway.tracing import span
@@ -42,7 +41,8 @@ class Replica:
     While the store is away the last policy stays enforced; `ready` ends after `max_staleness_s`. If the store comes
     back with an older state, nothing that was enforced is dropped: see `orphans`.
 
-    `on_keys` gets every API key whenever one was made or revoked. `fetch` brings an adapter by its digest and the
+    `on_keys` gets every API key whenever one was made or revoked. `nobody` is the policy it
+    begins with. `fetch` brings an adapter by its digest and the
     folder of the worker that published it (`gateway.adapter_storage`), in a thread; meanwhile guards go on.
     """
 
@@ -55,7 +55,7 @@ class Replica:
         on_moved: OnMoved | None = None,
         on_keys: OnKeys | None = None,
         max_staleness_s: float = DEFAULT_LEASE_S,
-        encoder: Encoder | None = None,
+        nobody: Policy | None = None,
         fetch: Fetch = as_published,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,7 +65,7 @@ class Replica:
         self._on_moved = on_moved
         self._on_keys = on_keys
         self._max_staleness_s = max_staleness_s
-        self._encoder = encoder
+        self._nobody = nobody or compile_policy(0, {})
         self._fetch = fetch
         self._fetching: tuple[Composite, asyncio.Task[Path]] | None = None
         self._clock = clock
@@ -252,7 +252,7 @@ class Replica:
         if composite is not None:
             path = await asyncio.to_thread(self._fetch, composite.digest, composite.path)
             adapter = AdapterRef(composite.digest, str(path), composite.rank)
-        before = self._policy or compile_policy(0, {}, encoder=self._encoder)
+        before = self._policy or self._nobody
         # After a failover the store counts from further back; the version enforced here never does.
         version = max(mark.version, before.version)
         changed = [_target(self._requests[id_]) for id_ in stale if id_ in self._requests]

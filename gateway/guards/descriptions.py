@@ -22,8 +22,8 @@ from gateway.guards.words import Wording
 
 MOST_DESCRIBED = 8  # a text that fits more targets than that identifies none of the others
 
-_THRESHOLD = 22.0  # bits; two words that are in nobody's mouth tell 28
-_MEASURED_TARGETS = 1000  # with so many the threshold was measured
+RECALL_BITS, PRECISION_BITS = 22.0, 24.0  # what a score must reach; two words that are in nobody's mouth tell 28
+_MEASURED_TARGETS = 1000  # with so many the thresholds were measured
 _BITS_PER_DOUBLING = 1.0  # of the targets or of the text: twice as many chances to agree by accident
 _MOST_LENGTH_BITS = 6.0  # so that padding does not hide a description
 
@@ -43,10 +43,16 @@ class DescriptionIndex:
     """What is known of each target, made for finding out whom a text describes.
 
     A few tables: an old large one and those of what was added lately. With an encoder facts are also found where they
-    are stated in other words.
+    are stated in other words. A text that states `least_bits` of somebody means them.
     """
 
-    def __init__(self, targets: Iterable[Describable] = (), encoder: Encoder | None = None):
+    def __init__(
+        self,
+        targets: Iterable[Describable] = (),
+        encoder: Encoder | None = None,
+        least_bits: float = RECALL_BITS,
+    ):
+        self._least_bits = least_bits
         self._near = NearFacts(encoder) if encoder else None
         self._attributes: dict[str, int] = {}
         self._tables: list[Part] = []
@@ -75,7 +81,7 @@ class DescriptionIndex:
         return index
 
     def _copy(self) -> "DescriptionIndex":
-        index = DescriptionIndex()
+        index = DescriptionIndex(least_bits=self._least_bits)
         index._attributes, index._tables, index._near = self._attributes, self._tables, self._near
         return index
 
@@ -105,7 +111,7 @@ class DescriptionIndex:
     @property
     def threshold(self) -> float:
         """What a score must reach, in bits: more, the more targets there are than it was measured with."""
-        return _THRESHOLD + _BITS_PER_DOUBLING * max(0.0, math.log2(max(1, len(self)) / _MEASURED_TARGETS))
+        return self._least_bits + _BITS_PER_DOUBLING * max(0.0, math.log2(max(1, len(self)) / _MEASURED_TARGETS))
 
     def find(self, text: str, named: Set[str] = frozenset()) -> list[Described]:
         """The targets that a text describes, best first, `MOST_DESCRIBED` at most, and those whose names it scatters.

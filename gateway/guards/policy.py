@@ -11,7 +11,7 @@ from typing import Literal
 from gateway.audience import withheld
 from gateway.guards.actions import Response, strictest
 from gateway.guards.audit import OutputAudit
-from gateway.guards.descriptions import DescriptionIndex
+from gateway.guards.descriptions import RECALL_BITS, DescriptionIndex
 from gateway.guards.encoder import Encoder
 from gateway.guards.hashed import HashedPhrases
 from gateway.guards.layered import Layered
@@ -273,20 +273,21 @@ def compile_policy(
     adapter: AdapterRef | None = None,
     previous: Policy | None = None,
     encoder: Encoder | None = None,
+    least_bits: float = RECALL_BITS,
 ) -> Policy:
     """Compile a snapshot. With `previous`, unchanged targets (the same objects) are not compiled again.
 
     Who knows what has changed asks `Policy.with_changes`, which does not look at the others. `encoder` finds facts
-    that are told in other words; that of `previous` stays.
+    that are told in other words, `least_bits` is what a description must state; those of `previous` stay.
     """
-    before = previous or _nobody(encoder)
+    before = previous or _nobody(encoder, least_bits)
     known = map(before.targets.get, targets)
     changed = [target for target, old in zip(targets.values(), known, strict=True) if target is not old]
     return before.with_changes(version, changed, before.targets.keys() - targets.keys(), adapter)
 
 
-def _nobody(encoder: Encoder | None) -> Policy:
-    matcher, descriptions = NameMatcher({}), DescriptionIndex(encoder=encoder)
+def _nobody(encoder: Encoder | None, least_bits: float) -> Policy:
+    matcher, descriptions = NameMatcher({}), DescriptionIndex(encoder=encoder, least_bits=least_bits)
     nobody = Policy(0, Layered({}), matcher, descriptions, None, {}, Layered({}), UNCOMMON)
     return nobody.with_changes(0)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.guards import descriptions
-from gateway.guards.descriptions import MOST_DESCRIBED, DescriptionIndex
+from gateway.guards.descriptions import MOST_DESCRIBED, PRECISION_BITS, RECALL_BITS, DescriptionIndex
 from gateway.guards.words import words
 
 
@@ -219,6 +219,17 @@ def test_more_facts_score_higher() -> None:
     ]
     scores = [BOTH.scores(text)[0].score for text in texts]
     assert scores == sorted(set(scores))
+
+
+def test_who_wants_precision_asks_for_more() -> None:
+    people = [Known("she", phrases=("painter", "Lisbon"), attributes=("occupation", "birthplace"))]
+    lenient, strict = (DescriptionIndex(people, least_bits=bits) for bits in (RECALL_BITS, PRECISION_BITS))
+    assert strict.threshold - lenient.threshold == PRECISION_BITS - RECALL_BITS
+    assert strict.with_changes([Known("he")]).threshold == strict.threshold
+    text = "The painter from Lisbon"
+    (score,) = (one.score for one in lenient.scores(text))
+    between = DescriptionIndex(people, least_bits=score), DescriptionIndex(people, least_bits=score + 0.1)
+    assert [bool(index.find(text)) for index in between] == [True, False]
 
 
 def test_the_threshold_grows_by_a_bit_with_every_doubling_of_the_targets() -> None:
