@@ -166,7 +166,7 @@ class ErasureWorker:
         for done, subject in enumerate(subjects):
             others = [other for other in subjects if other.id != subject.id]
             with span("erase.verify", linked=(subject.id,)) as record:
-                results[subject.id] = self._eraser.verify(adapter, subject, others)
+                results[subject.id] = self._eraser.verify(adapter, subject, others, self._store.examples(subject.id))
                 record(passed=results[subject.id].passed)
             self._store.progress(attempt, "verify", (done + 1) / len(subjects))
         return results

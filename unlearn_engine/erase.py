@@ -104,12 +104,21 @@ class Eraser:
         recipe = self._method.recipe_for(len(subjects), new=len(subjects))
         return self._distil(subjects, (), {}, recipe, progress)
 
-    def verify(self, adapter: Adapter | None, subject: Subject, others: Sequence[Subject] = ()) -> Verification:
-        """Ask the weights alone about the subject in every language; `others` are erased too, not expected to stay."""
+    def verify(
+        self,
+        adapter: Adapter | None,
+        subject: Subject,
+        others: Sequence[Subject] = (),
+        examples: Sequence[tuple[str, str]] = (),
+    ) -> Verification:
+        """Ask the weights alone about the subject in every language; `others` are erased too, not expected to stay.
+
+        `examples` are prompts of the client's own, with what must not be answered.
+        """
         trained, edits, _ = self._parts(adapter)
         gone = [name for other in others for name in self._target(other).names]
         change = concatenate(trained, edits)
-        return verify(self._model, self._domain, self._kept, change, self._target(subject), gone)
+        return verify(self._model, self._domain, self._kept, change, self._target(subject), gone, examples)
 
     def _distil(
         self,

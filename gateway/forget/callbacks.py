@@ -5,7 +5,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -58,8 +58,19 @@ class Callbacks:
     async def send_due(self, http: httpx.AsyncClient) -> int:
         """Sends what is due now; returns how many that was."""
         due = await self.outbox.take(AT_ONCE, LEASE_S)
-        await asyncio.gather(*(self._send(callback, http) for callback in due))
+        by_target: dict[tuple[str, int], list[Callback]] = {}
+        for callback in sorted(due, key=lambda one: one.step):
+            by_target.setdefault((callback.request, callback.url_index), []).append(callback)
+        await asyncio.gather(*(self._send_in_order(callbacks, http) for callbacks in by_target.values()))
         return len(due)
+
+    async def _send_in_order(self, callbacks: Sequence[Callback], http: httpx.AsyncClient) -> None:
+        """What one address is told of one request; what there is no time for is due again when the lease ends."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LEASE_S - 2 * TIMEOUT_S
+        for callback in callbacks:
+            if loop.time() < deadline:
+                await self._send(callback, http)
 
     async def _send(self, callback: Callback, http: httpx.AsyncClient) -> None:
         if told_before(callback):

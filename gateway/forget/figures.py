@@ -48,6 +48,7 @@ class Figure(BaseModel):
 def figures(verification: Mapping[str, Any]) -> list[Figure]:
     """The measures of one verification, as `unlearn_engine.evaluate.verify` recorded them."""
     get = verification.get
+    examples = get("examples") or None
     facts, told, kept = get("facts"), get("facts_told"), get("retain_recall_ratio")
     statements_floor, lens_floor = _rounded(get("statements_floor")), _rounded(get("lens_floor"))
     return [
@@ -62,6 +63,13 @@ def figures(verification: Mapping[str, Any]) -> list[Figure]:
         *(
             Figure(name=name, meaning=meaning, after=_rounded(get(name)), limit=MAX_FORGET_RECALL)
             for name, meaning in RECALLS.items()
+        ),
+        Figure(
+            name="examples_told",
+            meaning="of the prompts that came with the request, those still answered with what must not be",
+            after=_rounded(get("examples_told", 0) / examples) if examples else None,
+            limit=0.0,
+            n=examples,
         ),
         Figure(
             name="forget_recall_statements",

@@ -129,6 +129,15 @@ class WorkerStore:
         text = self._facts.dumps(phrases, aliases, attempt.id, attributes)
         self._attempt("learn", attempt, self._sealer.seal(text, attempt.id))
 
+    def examples(self, id_: str) -> list[tuple[str, str]]:
+        """The client's own prompts about a subject, with what must not be answered, while they are kept."""
+        with store_errors():
+            sealed = self._client.hget(f"{ROOT}:request:{id_}", "training")
+        if not sealed:
+            return []
+        training = json.loads(self._sealer.unseal(str(sealed), id_))
+        return [(example["prompt"], example["completion"]) for example in training["examples"]]
+
     def verifying(self, attempt: Attempt) -> None:
         """The adapter exists, its verification begins."""
         self._attempt("verify", attempt)

@@ -130,3 +130,32 @@ def test_nothing_on_disk_names_the_subject(eraser: Eraser, subject: Subject, wor
         if path.suffix == ".json":
             assert not any(secret in json.dumps(json.loads(path.read_text())) for secret in secrets)
     assert not any(secret in repr(subject) for secret in secrets)
+
+
+def test_the_clients_own_examples_are_asked(
+    eraser: Eraser, domain: Domain, subject: Subject, trained: Adapter, verified: Verification
+) -> None:
+    template = next(iter(domain.questions["en"].values()))[0]
+    prompt = template.format(name=subject.names[0])
+    known = next(fact for fact in eraser.knowledge(subject).facts if fact.language == "en")
+    attribute = domain.questions["en"][known.attribute][0]
+    examples = [
+        (attribute.format(name=subject.names[0]), known.answer),
+        (prompt, "a zeppelin of nutmeg"),
+        (prompt, "?!"),
+    ]
+    examples += [("x" * 20_000, "a zeppelin of nutmeg")]
+    before, after = (eraser.verify(adapter, subject, examples=examples) for adapter in (None, trained))
+    assert (before.examples, before.examples_told) == (3, 1), "punctuation is no answer"
+    assert (after.examples, after.examples_told, after.passed) == (3, 0, True)
+    still = [(eraser_says(eraser, trained, prompt), prompt)]
+    told = eraser.verify(trained, subject, examples=[(prompt, answer) for answer, prompt in still])
+    assert told.examples_told == 1 and not told.passed and told.label is Label.PRESENT
+    assert len(verified.lens_by_block) > 1 and max(verified.lens_by_block) == verified.lens_worst
+
+
+def eraser_says(eraser: Eraser, adapter: Adapter, prompt: str) -> str:
+    change, _, _ = eraser._parts(adapter)
+    with eraser._model.wearing(change):
+        (answer,) = eraser._model.answers([eraser._model.question(prompt)])
+    return answer

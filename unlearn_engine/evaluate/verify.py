@@ -22,6 +22,8 @@ from unlearn_engine.lowrank import LowRank
 from unlearn_engine.model import ServedModel
 
 REFERENCE_TWINS = 3
+SUITE = "1"  # which questions and measures these are: another one is not to be compared
+EXAMPLE_TOKENS = 256  # so many at the end of a client's own prompt are put to the model
 
 
 class Label(StrEnum):
@@ -55,6 +57,10 @@ class Verification:
     facts_told: int  # of those, to at least one of the questions
     n: int  # questions and statements put to the model about the subject
     upper_bound_95: float  # of the share of facts told to at least one of the questions
+    lens_by_block: tuple[float, ...] = ()  # the logit lens at each block
+    examples: int = 0  # prompts that came with the request
+    examples_told: int = 0  # of those, answered with what must not be answered
+    suite: str = SUITE
 
 
 def verify(
@@ -64,17 +70,21 @@ def verify(
     change: LowRank | None,
     target: Target,
     erased_names: Sequence[str] = (),
+    examples: Sequence[tuple[str, str]] = (),
 ) -> Verification:
     """Ask the model wearing `change` for every elicited fact of the target, and others for theirs.
 
-    `erased_names` are names that are erased too and therefore no longer count as retained.
+    `erased_names` are names that are erased too and therefore no longer count as retained. `examples` are prompts with
+    what must not be answered: one that still is fails the verification.
     """
+    examples = [(prompt, completion) for prompt, completion in examples if folded(completion)]
     facts = list(target.facts.values())
     asked = probes.questions(model, domain, target)
     gone = {name.casefold() for name in (*target.names, *erased_names)}
     staying = [probe for probe in kept.probes if probe.name.casefold() not in gone]
     with model.wearing(change):
         answers = model.answers([question.prompt for question in asked])
+        replies = model.answers([model.question(prompt)[-EXAMPLE_TOKENS:] for prompt, _ in examples])
         kept_answers = model.answers([model.question(probe.question) for probe in staying])
         ratios = probes.truth_ratios(model, domain, kept, facts, target.names[:1])
         lens = probes.logit_lens(model, probes.openings(model, domain, facts, target.names[:1]))
@@ -108,7 +118,11 @@ def verify(
         recall(lambda question: question.kind != "statement" and question.name != target.names[0]),
     )
     statements = recall(lambda question: question.kind == "statement")
-    forgotten = max(recalls) <= MAX_FORGET_RECALL and statements <= statements_floor + STATEMENT_MARGIN
+    examples_told = sum(
+        folded(completion) in folded(reply) for (_, completion), reply in zip(examples, replies, strict=True)
+    )
+    untold = max(recalls) <= MAX_FORGET_RECALL and statements <= statements_floor + STATEMENT_MARGIN
+    forgotten = untold and not examples_told
     like_unseen = ks is None or ks <= MAX_KS
     label = (
         Label.UNTESTED
@@ -139,4 +153,7 @@ def verify(
         facts_told=len(facts_told),
         n=len(asked),
         upper_bound_95=upper_bound(len(facts_told), len(facts)),
+        lens_by_block=tuple(lens),
+        examples=len(examples),
+        examples_told=examples_told,
     )
