@@ -48,8 +48,8 @@ class HeldPolicy:
     async def apply(self, policy: Policy) -> None:
         """Enforce `policy` from the next request on."""
         tables = policy.tables()
-        known = self.policy.tables().keys() if self.policy else ()
-        for name in tables.keys() - known:
+        known = self.policy.tables().keys() if self.policy else set[str]()
+        for name in await asyncio.to_thread(tables.keys().__sub__, known):
             tables[name]
         self._watch = NameWatch([policy.phrase_set(table) for table in policy.names_tables])
         self.policy = policy

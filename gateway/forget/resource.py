@@ -54,10 +54,7 @@ def parse_view(reply: Sequence[Any]) -> View:
     pairs = tuple((int(replica_version), digest) for replica_version, digest in replicas)
     composite = parse_composite(flat_composite)
     pace = Pace(int(begun) if begun else None, tuple(int(duration) for duration in durations))
-    requests = [
-        _resource(dict(zip(flat[::2], flat[1::2], strict=True)), pairs, composite, pace) if flat else None
-        for flat in records
-    ]
+    requests = [_resource(json.loads(text), pairs, composite, pace) if text else None for text in records]
     return View(version, pairs, composite, requests)
 
 

@@ -1,7 +1,7 @@
 """What a replica enforces, as the store hands it out: requests, composite adapter, version."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -154,13 +154,12 @@ def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer, facts: Fact
     )
 
 
-def same_wish(request: ForgetRequestIn) -> str:
-    """A text that is the same for requests that ask for the same, however the names are spelt or ordered."""
-    subject = request.subject
-    names, exclusions = (sorted({fold(name).text for name in given}) for given in (subject.names, request.exclusions))
-    description = fold(subject.description or "").text
+def same_wish(request: ForgetRequestIn, names: Iterable[str]) -> str:
+    """A text that is the same for requests that ask for the same, however the `findable` names are spelt or ordered."""
+    exclusions = sorted({fold(name).text for name in request.exclusions})
+    description = fold(request.subject.description).text if request.subject.description else ""
     options = (request.kind, request.response, request.in_context, request.erase, sorted(set(request.audiences)))
-    return json.dumps((names, exclusions, description, options))
+    return json.dumps((sorted(names), exclusions, description, options))
 
 
 def findable(subject: Subject) -> frozenset[str]:

@@ -89,7 +89,7 @@ class Store(RecordStore):
         id_ = str(uuid.uuid4())
         fingerprint, seal = self._sealer.fingerprint, self._sealer.seal
         phrases = await asyncio.to_thread(given_phrases, request)
-        training = training_text(request)
+        training, names = training_text(request), findable(request.subject)
         # `model_dump_json` keeps the order of the fields: equal bodies have equal forms, however they were written.
         with span("forget.submit", about=id_, first=True, kind=request.kind, trusted=trusted):
             reply = await self._write(
@@ -106,11 +106,11 @@ class Store(RecordStore):
                 request.in_context,
                 json.dumps(request.audiences),
                 json.dumps(request.model_dump(include=set(GROUNDS))),
-                fingerprint(same_wish(request)),
+                fingerprint(same_wish(request, names)),
                 State.RECEIVED if trusted else State.AWAITING_REVIEW,
                 seal(self._facts.dumps(phrases, (), id_), id_) if phrases else "",
                 seal(training, id_) if training else "",
-                ",".join(sorted(map(self._term, findable(request.subject)))),
+                ",".join(sorted(map(self._term, names))),
                 json.dumps(request.languages),
                 seal(json.dumps(request.status_callback_urls), id_) if request.status_callback_urls else "",
                 len(request.status_callback_urls),
