@@ -68,7 +68,13 @@ class SmallEraser:
         """From the base."""
         return self._trained(sorted(subject.id for subject in subjects), progress) if subjects else None
 
-    def verify(self, adapter: Adapter | None, subject: Subject, others: Sequence[Subject] = ()) -> Verification:
+    def verify(
+        self,
+        adapter: Adapter | None,
+        subject: Subject,
+        others: Sequence[Subject] = (),
+        examples: Sequence[tuple[str, str]] = (),
+    ) -> Verification:
         """Reads the adapter again; says that it does its work, mostly."""
         if adapter is not None:
             adapters.parts(adapter, BASE)
