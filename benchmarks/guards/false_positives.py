@@ -97,10 +97,8 @@ def tallied(read: Sequence[Reading]) -> dict[str, Any]:
         "fpr_all": whole.row(),
         "fpr_names": Share.of(one.named for one in counted).row(),
         "fpr_descriptions": Share.of(one.described for one in counted).row(),
-        "fpr_precision": Share.of(one.named or one.strictly for one in counted).row(),
-        "fpr_precision_by_language": _by(
-            counted, lambda one: one.prompt.language, lambda one: one.named or one.strictly
-        ),
+        "fpr_precision": Share.of(map(_strictly, counted)).row(),
+        "fpr_precision_by_language": _by(counted, lambda one: one.prompt.language, _strictly),
         "fpr_seen": Share.of(one.flagged for one in public if one.prompt.seen).row() if counted != public else None,
         "fpr_beside": _by((one for one in read if one.prompt.source in BESIDE), lambda one: one.prompt.source),
         "fpr_by_source": _by(counted, lambda one: one.prompt.source),
@@ -119,3 +117,8 @@ def _by(
     for one in read:
         groups.setdefault(label(one), []).append(flagged(one))
     return rows(groups)
+
+
+def _strictly(read: Reading) -> bool:
+    """Whether a prompt is flagged under `precision`."""
+    return read.named or read.strictly
