@@ -360,3 +360,10 @@ async def test_a_replica_far_behind_takes_the_whole_list(desk: Desk, raw: redis.
         await desk.store.withdraw(dropped)
         raw.xtrim(f"{ROOT}:log", maxlen=0)
         await until(lambda: engine.targets == ids)
+
+
+async def test_very_many_move_some_at_a_time(desk: Desk) -> None:
+    ids = {await desk.submit(f"Person Number{number:c}") for number in range(ord("a"), ord("a") + 120)}
+    moved = [(await desk.acknowledge()).moved for _ in range(4)]
+    assert [len(step) for step in moved] == [50, 50, 20, 0]
+    assert {id_ for step in moved for id_, _ in step} == ids

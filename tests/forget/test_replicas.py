@@ -1,10 +1,12 @@
 """Replicas as processes of their own on one Redis: what one of them takes, all of them enforce."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.lifecycle import posts
 from benchmarks.plane import Planes, Replica, running_planes
 from gateway.forget.embedded import EmbeddedRedis
 
@@ -36,6 +38,16 @@ def test_what_one_takes_all_enforce(planes: Planes) -> None:
     assert request["state"] == "guarded"
     assert request["protection"]["replicas"] == {"live": 2, "applied": 2}  # type: ignore[index]
     assert "guarded" in said(planes, second, "Who is Ivo Marlin?")
+
+
+def test_the_measurement_waits_for_all_of_them(planes: Planes) -> None:
+    found = asyncio.run(posts.enforced(planes, 6)) | asyncio.run(posts.throughput(planes, 40))
+    assert found["enforced_replicas"] == 2 and 0 < found["enforced_ms_p50"] <= found["enforced_ms_max"]
+    assert found["posts"] == 40 and found["posts_per_s"] > 0
+    for replica in planes.replicas:
+        with planes.client(replica) as http:
+            states = [request["state"] for request in http.get(PATH, params={"limit": 200}).json()["requests"]]
+        assert len(states) >= 46 and set(states) == {"guarded"}
 
 
 def test_one_that_comes_back_has_caught_up_when_it_is_ready(planes: Planes) -> None:

@@ -1,7 +1,8 @@
 -- A replica says what it applies; requests advance as far as ALL live replicas have come.
 -- ARGV: replica, version, chain at it, digest of the adapter or '', lease in ms
 -- Returns: whether the log the replica followed is this one, the version of the policy, then id, state of what moved.
-local ADVANCED_AT_ONCE = 1000
+local LOOKED_AT = 1000
+local MOVED_AT_ONCE = 50 -- each takes most of a millisecond, for its audit entry, and nobody else is served meanwhile
 local DURATIONS = 20 -- of the latest erasures, to foretell the next
 
 local version, present = tonumber(ARGV[2]), tick()
@@ -29,9 +30,9 @@ local adapter_everywhere = adapter == (composite and composite.digest or '')
 local moved = {}
 
 local function advance(state, target, is_due)
-  for _, member in ipairs(redis.call('ZRANGE', key('state', state), 0, ADVANCED_AT_ONCE - 1)) do
+  for _, member in ipairs(redis.call('ZRANGE', key('state', state), 0, LOOKED_AT - 1)) do
     local id = id_of(member)
-    if is_due(id) then
+    if #moved < 2 * MOVED_AT_ONCE and is_due(id) then
       local guard_only = target == 'guarded' and get(id, 'erase') == 'guard_only'
       move(id, target, guard_only and 'guard_only' or '')
       moved[#moved + 1] = id
