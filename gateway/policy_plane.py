@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
@@ -15,11 +14,10 @@ from pydantic import BaseModel
 from gateway import metrics
 from gateway.actor import acting
 from gateway.adapter_storage import AdapterStorage
+from gateway.controllers import callback_rules, callbacks, opendsr_router
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import router as audit_router
 from gateway.forget.callback_routes import router as callback_router
-from gateway.forget.callback_target import CallbackRules
-from gateway.forget.callbacks import Callbacks
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.embedded import EmbeddedRedis
 from gateway.forget.errors import StoreUnavailable
@@ -27,7 +25,6 @@ from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.identity import replica_identity
 from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
 from gateway.forget.model import State
-from gateway.forget.opendsr_routes import router as opendsr_router
 from gateway.forget.outbox import Outbox
 from gateway.forget.replica import Apply, Replica
 from gateway.forget.routes import router as forget_router
@@ -93,7 +90,6 @@ class PolicyPlane:
         languages: Sequence[str] = (),
     ) -> list[APIRouter]:
         """All routes that need no engine. `languages` are those in which erasures are verified, if that is known."""
-        domain, rules = self.settings.opendsr_domain, self._callback_rules
         return [
             forget_router(
                 self.store,
@@ -101,10 +97,10 @@ class PolicyPlane:
                 closing=closing,
                 dry_runs=dry_runs,
                 languages=languages,
-                callbacks=rules,
+                callbacks=callback_rules(self.settings),
             ),
             callback_router(self.outbox),
-            opendsr_router(self.store, self.signer, domain, self._certificate(domain), rules),
+            opendsr_router(self.settings, self.store, self.signer),
             key_router(self.keys),
             audit_router(self.audit_log, self.signer),
             self._readiness(closing, worker),
@@ -124,29 +120,11 @@ class PolicyPlane:
         if tracing():
             app.add_middleware(Traced)
 
-    @property
-    def _callback_rules(self) -> CallbackRules:
-        return CallbackRules(tuple(self.settings.callback_hosts), self.settings.callback_loopback)
-
-    def _certificate(self, domain: str) -> bytes:
-        given = self.settings.opendsr_certificate_file
-        return given.read_bytes() if given else self.signer.self_signed(domain, datetime.now(UTC))
-
-    def _callbacks(self) -> Callbacks:
-        return Callbacks(
-            self.outbox,
-            self.sealer,
-            self.signer,
-            self._callback_rules,
-            self.settings.opendsr_domain,
-            on_result=metrics.count_callback,
-        )
-
     async def start(self, background: Callable[[Awaitable[None]], None]) -> None:
         """Follows the policy from now on; returns when it is enforced, or after half a minute."""
         background(self.replica.run())
         background(_reconcile(self.jobs))
-        background(self._callbacks().run())
+        background(callbacks(self.settings, self.outbox, self.sealer, self.signer).run())
         background(_purge(self.store, self.settings.training_inputs_kept_s))
         background(self._show_metrics())
         background(_note_use(self.keys, self.used))

@@ -1,6 +1,7 @@
 """Keys on a real Redis, the gate in front of the real routes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -12,7 +13,10 @@ from fastapi.responses import StreamingResponse
 from gateway.audience import audiences
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import router as audit_router
+from gateway.forget.callback_routes import router as callback_router
 from gateway.forget.certificate import Deployment
+from gateway.forget.opendsr_routes import router as opendsr_router
+from gateway.forget.outbox import Outbox
 from gateway.forget.proof_routes import router as proof_router
 from gateway.forget.routes import router as forget_router
 from gateway.forget.signing import Signer
@@ -61,7 +65,22 @@ def used() -> dict[str, float]:
 
 
 @pytest.fixture
-def app(store: Store, keys: KeyStore, log: AuditLog, tmp_path: Path, ring: KeyRing, used: dict[str, float]) -> FastAPI:
+async def outbox(redis_url: str, raw: redis.Redis) -> AsyncIterator[Outbox]:
+    outbox = Outbox.from_url(redis_url)
+    yield outbox
+    await outbox.aclose()
+
+
+@pytest.fixture
+def app(
+    store: Store,
+    keys: KeyStore,
+    log: AuditLog,
+    outbox: Outbox,
+    tmp_path: Path,
+    ring: KeyRing,
+    used: dict[str, float],
+) -> FastAPI:
     app = FastAPI()
 
     async def enqueue(kind: str, request_id: str) -> None:
@@ -70,6 +89,8 @@ def app(store: Store, keys: KeyStore, log: AuditLog, tmp_path: Path, ring: KeyRi
     app.include_router(forget_router(store, enqueue=enqueue, first_wait_s=0))
     app.include_router(key_router(keys))
     signer = Signer.kept_in(tmp_path / "signing-key.pem")
+    app.include_router(callback_router(outbox))
+    app.include_router(opendsr_router(store, signer, "localhost", signer.self_signed("localhost", datetime.now(UTC))))
     app.include_router(audit_router(log, signer))
     app.include_router(proof_router(log, signer, Deployment("", "", "", "", "", guards_can_be_bypassed=False)))
 

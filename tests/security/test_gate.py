@@ -25,6 +25,12 @@ ROUTES = {
     ("POST", CHAT_PATH): "chat",
     ("POST", PATH): "forget:submit",
     ("POST", f"{PATH}/dry-run"): "forget:submit",
+    ("POST", f"{PATH}/search"): "forget:reveal",
+    ("GET", "/v1/callbacks"): "forget:read",
+    ("POST", "/v1/callbacks/retry"): "forget:admin",
+    ("POST", "/opendsr/v2/requests"): "forget:submit",
+    ("GET", f"/opendsr/v2/requests/{ID}"): "forget:read",
+    ("DELETE", f"/opendsr/v2/requests/{ID}"): "forget:submit",
     ("GET", PATH): "forget:read",
     ("GET", f"{PATH}/{ID}"): "forget:read",
     ("GET", f"{PATH}/{ID}/events"): "forget:read",
@@ -79,7 +85,13 @@ def test_every_route_is_known(app: FastAPI) -> None:
     served = {(method, path) for method, path in itertools.product(("GET", "POST"), ALLOWED)}
     wanting_admin = {path for method, path in ours | served if accepted_scopes(method, path) == {Scope.ADMIN}}
     posts = {"/version", "/load", "/metrics"}  # they are only to be read
-    assert wanting_admin - posts == {"/v1/keys", f"/v1/keys/{ID}/revoke", "/docs/oauth2-redirect", "/redoc"}
+    assert wanting_admin - posts == {
+        "/v1/keys",
+        f"/v1/keys/{ID}/revoke",
+        "/v1/callbacks/retry",
+        "/docs/oauth2-redirect",
+        "/redoc",
+    }
     assert {path for path in ALLOWED if accepted_scopes("GET", path) is None} == OPEN & ALLOWED
 
 
