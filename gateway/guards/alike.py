@@ -45,7 +45,7 @@ _LEFT_OUT = re.compile("[aeiouhwy]")
 _ABJAD_SOUNDS = str.maketrans("pfvzgjq", "bbbskkk")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def sounds_like(words: tuple[str, ...], name: str) -> bool:
     """Whether words of another script are this name, word by word in some order."""
     if is_foreign(name) and _block(name) == _block(words[0]):
@@ -76,14 +76,25 @@ def _similarity(written: str, word: str) -> float:
     if within(written[0], *ABJADS):
         return float(any(_consonants(said(written)) == _consonants(way) for way in meant))
     if not within(written[0], *SYLLABIC):
-        readings = {said(written), voiced(written)}
-        pairs = ((_fine(reading), _fine(way)) for reading in readings for way in meant)
+        spoken = {said(written), voiced(written)}
+        pairs = ((_fine(reading), _fine(way)) for reading in spoken for way in meant)
         return max(Levenshtein.normalized_similarity(reading, way) for reading, way in pairs)
-    readings = {_syllables(said(written)), _syllables("".join(map(bare_letters_of, written)))}
+    readings, ways = _read_in_syllables(written), _meant_in_syllables(word)
     if within(written[0], HAN):  # parts of sentences without spaces are tried: there are many
-        meant = tuple(way for way in meant if any(_begin(_syllables(way)) == _begin(reading) for reading in readings))
-    pairs = ((reading, _syllables(way)) for reading in readings for way in meant)
+        begun = {_begin(reading) for reading in readings}
+        ways = tuple(way for way in ways if _begin(way) in begun)
+    pairs = ((reading, way) for reading in readings for way in ways)
     return max((Levenshtein.normalized_similarity(reading, way) for reading, way in pairs), default=0.0)
+
+
+@lru_cache(maxsize=1024)
+def _read_in_syllables(written: str) -> frozenset[str]:
+    return frozenset((_syllables(said(written)), _syllables("".join(map(bare_letters_of, written)))))
+
+
+@lru_cache(maxsize=8192)
+def _meant_in_syllables(word: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(_syllables, _meant(word))))
 
 
 @lru_cache(maxsize=1024)

@@ -98,10 +98,14 @@ class Facts:
         np.maximum.at(nearest, self._fact, self._share)
         promise = np.bincount(slots, weights * nearest[fact], minlength=1)
         several = np.bincount(slots, minlength=1) > 1
-        several[slots[(bits > RARE_BITS) & (nearest[fact] == 1.0)]] = True
-        promising = np.flatnonzero(several & (promise >= least - CUE_BITS))
+        cued = np.zeros(len(several), dtype=np.bool_)
+        cued[slots[(bits > RARE_BITS) & (nearest[fact] == 1.0)]] = True
+        promising = np.flatnonzero((several | cued) & (promise >= least - CUE_BITS))
         most = min(_CANDIDATES, max(_FEWEST_CANDIDATES, _MOST_HITS // len(self._fact)))
         best = promising[np.argsort(-promise[promising], kind="stable")[:most]]
+        best = best[cued[best] | (promise[best] >= least)]
+        if not len(best):
+            return
         wanted = np.zeros(len(promise), dtype=np.bool_)
         wanted[best] = True
         told: dict[int, list[tuple[int, int, float, bool]]] = {}
@@ -125,7 +129,7 @@ class Facts:
         """
         counts = np.zeros(len(self._hashes), dtype=np.int64)
         for part, (known, rows) in zip(self._parts, self._rows, strict=True):
-            counts[known] += np.diff(part.table.first)[rows]
+            counts[known] += part.table.shared(rows)
         order = np.argsort(counts, kind="stable")
         few = np.zeros(len(counts), dtype=np.bool_)
         few[order[np.cumsum(counts[order]) <= _MOST_POSTINGS]] = True

@@ -101,7 +101,7 @@ class DescriptionIndex:
         counts = np.zeros(len(hashes), dtype=np.int64)
         for part in self._tables:
             known, rows = part.table.rows(hashes)
-            counts[known] += np.diff(part.table.first)[rows]
+            counts[known] += part.table.shared(rows)
         return counts
 
     def __len__(self) -> int:

@@ -151,9 +151,14 @@ class FactTable:
         known = np.flatnonzero(self.keys.take(rows, mode="clip") == hashes) if len(self.keys) else rows[:0]
         return known, rows[known]
 
+    def shared(self, rows: Numbers) -> Numbers:
+        """How many targets have the fact in each row."""
+        counts: Numbers = self.first[rows + 1] - self.first[rows]
+        return counts
+
     def owners(self, rows: Numbers) -> Owners:
         """Whose the facts in these rows are."""
-        counts = self.first[rows + 1] - self.first[rows]
+        counts = self.shared(rows)
         at = ragged(self.first[rows], counts)
         return Owners(np.repeat(np.arange(len(rows)), counts), self.slots[at], self.groups[at], self.bits[at])
 

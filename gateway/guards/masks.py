@@ -16,6 +16,7 @@ from gateway.guards.slips import is_first_name
 
 MASKED = "\ua66e"  # a letter that no language writes names with: stands for any, and folds to itself
 _NOTHING = "\u200b"  # the rest of a sign of several characters
+_LONG_TEXT = 2048  # characters: in a shorter one a plain search is quicker
 _FIRST_SIGNS = np.zeros(1 << 16, dtype=np.bool_)
 _FIRST_SIGNS[[*map(ord, "[<*_#•●○■□▒░▓█×✕✗?.…")]] = True
 _RUN = re.compile(r"\[mask\]|<mask>|[*_#•●○■□▒░▓█×✕✗]+|[?.…]+", re.IGNORECASE)
@@ -43,14 +44,11 @@ def fold_masked(text: str) -> Folded | None:
 
 def _masks(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of the signs that a letter stands before and that may be letters themselves."""
-    codes = codes_of(text)
-    signs = _FIRST_SIGNS[np.minimum(codes, np.uint32(0xFFFF))]
-    signs[:-1] &= (codes[:-1] != ord(".")) | (codes[1:] != ord(" "))  # most are the ends of sentences
     closing: set[int] | None = None
-    for at in np.flatnonzero(signs[1:] & ~signs[:-1]).tolist():
-        if not text[at].isalpha() or (run := _RUN.match(text, at + 1)) is None:
-            continue
+    for run in _RUN.finditer(text) if len(text) < _LONG_TEXT else _runs(text):
         start, end = run.span()
+        if not text[start - 1 : start].isalpha():
+            continue
         if run[0][0] in _ENDING_SENTENCES:
             goes_on = _GOES_ON.match(text, end)
             if not goes_on or goes_on[0][-1].isupper() or (run[0][0] == "." and goes_on[0][0] == " "):
@@ -61,6 +59,16 @@ def _masks(text: str) -> Iterator[tuple[int, int]]:
             if start in closing:
                 continue
         yield start, end
+
+
+def _runs(text: str) -> Iterator[re.Match[str]]:
+    """Those that may begin behind a letter, less the stops before a space: most are the ends of sentences."""
+    codes = codes_of(text)
+    signs = _FIRST_SIGNS[np.minimum(codes, np.uint32(0xFFFF))]
+    signs[:-1] &= (codes[:-1] != ord(".")) | (codes[1:] != ord(" "))
+    for at in np.flatnonzero(signs[1:] & ~signs[:-1]).tolist():
+        if run := _RUN.match(text, at + 1):
+            yield run
 
 
 def is_masked(written: str, name: Spelling) -> bool:

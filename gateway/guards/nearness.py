@@ -90,7 +90,8 @@ class NearFacts:
         tells = np.flatnonzero(vectors.any(axis=1))
         if not len(tells):
             return _NONE
-        products = vectors @ self._vectors
+        products = np.zeros((len(vectors), len(self)), dtype=np.float32)
+        products[tells] = vectors[tells] @ self._vectors
         found = [_NONE]
         summed, likeness = vectors, products
         for length in range(1, min(LONGEST_STRETCH, len(vectors)) + 1):

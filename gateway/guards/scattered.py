@@ -75,6 +75,8 @@ def scattered(names: Mapping[str, Sequence[str]], stems: Sequence[str]) -> set[s
 
     In any order; the text is given as its `words`.
     """
+    if not names:
+        return set()
     ways = [(target, name) for target, own in names.items() for name in own][:MOST_NAMES]
     told = [
         (target, words) for (target, _), words in zip(ways, telling([name for _, name in ways]), strict=True) if words

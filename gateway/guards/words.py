@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.guards.normalise import Folded, Kind, codes_of, fold, kinds_of
+from gateway.guards.normalise import BARRIER, Folded, Kind, codes_of, fold, kinds_of
 
 RARE_BITS = 14.0
 
@@ -49,8 +49,8 @@ class Wording:
         folded = fold(text)
         letters = folded.text
         bounds = np.flatnonzero(np.frombuffer(folded.edges, dtype=np.bool_))
-        digits = kinds_of(codes_of(letters)) == Kind.DIGIT
-        if digits.any():
+        # Most texts have no digits, which is quickly seen.
+        if not letters.replace(BARRIER, "").isalpha() and (digits := kinds_of(codes_of(letters)) == Kind.DIGIT).any():
             number = np.logical_and.reduceat(digits, bounds[:-1])
             inside = np.zeros(len(bounds), dtype=np.bool_)
             inside[1:-1] = number[1:] & number[:-1]
