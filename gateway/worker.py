@@ -54,6 +54,7 @@ logger = logging.getLogger(__name__)
 LOADED = "worker: ready"
 WORKER_TTL_S = 30  # RQ waits 15 s less for a job, and 10 s more for an answer
 AGAIN_AFTER_S = 0.5
+TIDY_EVERY_S = 600
 NOTHING_KNOWN = "nothing_known: the model shows no knowledge of this subject; the guard stays on"
 NOT_VERIFIED = "verification_failed: the weights still show knowledge, or lost too much; the guard stays on"
 
@@ -231,6 +232,12 @@ class _Worker(SimpleWorker):  # type: ignore[misc]
     def unsubscribe(self) -> None:
         """There is nothing to end."""
 
+    def run_maintenance_tasks(self) -> None:
+        """Now and then, and at the start: RQ's own, and adapters that nobody needs."""
+        super().run_maintenance_tasks()
+        for worker in _workers:
+            worker.tidy()
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Leave the job, wherever it is."""
         raise SystemExit(128 + signum)
@@ -259,17 +266,21 @@ def work(settings: Settings) -> None:
         take_jobs(ErasureWorker(store, eraser, storage), url)
 
 
-def take_jobs(worker: ErasureWorker, url: str) -> None:
+def take_jobs(worker: ErasureWorker, url: str, *, tidy_every_s: int = TIDY_EVERY_S) -> None:
     """One job after the other, until a signal ends this process."""
     _workers[:] = [worker]
     watch_lines(worker.spoken.named)
-    worker.tidy()
     while True:
         connection: Any = connect_queue(url, timeout_s=None)
         try:
-            _Worker([QUEUE], connection=connection, serializer=JSONSerializer, worker_ttl=WORKER_TTL_S).work(
-                logging_level="CRITICAL"
+            taker = _Worker(
+                [QUEUE],
+                connection=connection,
+                serializer=JSONSerializer,
+                worker_ttl=WORKER_TTL_S,
+                maintenance_interval=tidy_every_s,
             )
+            taker.work(logging_level="CRITICAL")
         except (RedisError, OSError) as error:
             logger.warning("jobs cannot be taken: %s", type(error).__name__)
         finally:

@@ -17,6 +17,7 @@ import redis
 from benchmarks.chaos.clients import Clients
 from benchmarks.chaos.scene import Scene
 from benchmarks.chaos.verdict import Verdict, judge, settle
+from benchmarks.chaos.workers import BASE
 from gateway.forget.scripts import ROOT
 from unlearn_engine import adapter as adapters
 from unlearn_engine.errors import EraseError
@@ -25,8 +26,7 @@ CONCURRENCY = 12
 KILLING_S = 360.0  # over which the kills are spread, at most
 PER_KILL_S = 1.2
 SETTLING_S = 150.0
-SWEPT_WITHIN_S = 5.0
-BASE = "chaos"  # what `workers.py` says that its adapters are for
+SWEPT_WITHIN_S = 30.0
 
 
 async def run(kills: int, requests: int, seed: int, replicas: int, folder: Path) -> dict[str, Any]:
@@ -96,7 +96,7 @@ async def _audit(clients: Clients) -> list[str]:
 def _orphan_adapters(scene: Scene) -> list[str]:
     """Folders that nothing in the store refers to, and adapters that it refers to and that are not whole.
 
-    The last worker deletes what it finds when its job is done.
+    Workers without a job look for them at least every 15 seconds.
     """
     deadline = time.monotonic() + SWEPT_WITHIN_S
     with redis.Redis.from_url(scene.redis.url, decode_responses=True, protocol=2) as store:

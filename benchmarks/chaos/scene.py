@@ -79,9 +79,8 @@ class Scene:
     def _stop(self) -> None:
         for replica in self.planes.replicas:
             replica.stop()
-        if self._nursery and self._nursery.stdin:
-            self._nursery.stdin.close()
-            self._nursery.wait(10)
+        if self._nursery:
+            self._nursery.communicate(timeout=10)  # its standard input ends, and so does it
 
     def kill_one(self, rng: random.Random) -> None:
         """SIGKILL, in whatever it is doing: starting, serving, training, publishing."""

@@ -46,8 +46,8 @@ Progress = Callable[[str, float], None]
 class SmallEraser:
     """Stands in for `unlearn_engine.erase.Eraser`: everything but the content of its adapters is real."""
 
-    def __init__(self, directory: Path, rng: random.Random) -> None:
-        self._directory, self._rng = directory, rng
+    def __init__(self, directory: Path, rng: random.Random, fails: float = FAILS, steps: int = TRAINING_STEPS) -> None:
+        self._directory, self._rng, self._fails, self._steps = directory, rng, fails, steps
 
     def knowledge(self, subject: Subject) -> Knowledge:
         """One fact, which nobody else has."""
@@ -78,16 +78,16 @@ class SmallEraser:
         """Reads the adapter again; says that it does its work, mostly."""
         if adapter is not None:
             adapters.parts(adapter, BASE)
-        passed = self._rng.random() > FAILS
+        passed = self._rng.random() >= self._fails
         label = "REMOVED-EVIDENCE" if passed else "PRESENT"
         return Verification(
             passed, label, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.1, 0.0, 0.0, 1, int(not passed), 1, 0.95
         )
 
     def _trained(self, covered: list[str], progress: Progress) -> Adapter:
-        for step in range(TRAINING_STEPS):
+        for step in range(self._steps):
             time.sleep(STEP_S)
-            progress("train", (step + 1) / TRAINING_STEPS)
+            progress("train", (step + 1) / self._steps)
         return adapters.export(self._directory, BASE, change(covered), {}, covered, ())
 
 
@@ -106,7 +106,7 @@ def work(url: str, directory: Path, seed: str) -> None:
     sealer = AesGcmSealer(GivenKeys(os.environ["UNLEARN_SEALING_KEYS"]))
     store = WorkerStore(connect_blocking(url), sealer, lease_s=LEASE_S)
     eraser: Any = SmallEraser(directory, random.Random(seed))
-    take_jobs(ErasureWorker(store, eraser, AdapterStorage(directory), keep_adapters_s=0.0), url)
+    take_jobs(ErasureWorker(store, eraser, AdapterStorage(directory), keep_adapters_s=0.0), url, tidy_every_s=1)
 
 
 def main() -> None:
