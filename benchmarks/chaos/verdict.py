@@ -27,9 +27,8 @@ class Verdict:
     orphans: list[str] = field(default_factory=list)
 
 
-async def settle(clients: Clients, limit_s: float) -> list[str]:
+async def settle(clients: Clients, deadline: float) -> list[str]:
     """Lets everything come to rest: releases what is held, retries what failed; those that do not come to rest."""
-    deadline = time.monotonic() + limit_s
     restless = [asked for asked in clients.asked if asked.ids]
     while restless and time.monotonic() < deadline:
         moving = []
