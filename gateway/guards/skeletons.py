@@ -34,7 +34,7 @@ _LETTER_CLASSES = {
 _TO_SYLLABLES = str.maketrans("TDLR", "ttll")
 _SIBILANT = re.compile("shch|tsch|tch|sch|dzh|sh|ch|zh|ts|tz|dj|cz")
 _BEFORE_SIBILANT = re.compile("[TDt](?=S)")
-_REPEATED = re.compile(r"([^|])\1+")
+_REPEATED = re.compile(r"([^|])(?=\1)")  # all but the last
 _SOFT_C = re.compile("c(?=[eiy])")
 _SILENT_H = re.compile("(?<=[aeiou])h(?![aeiou])")
 _CODA_R = re.compile("r+(?![aeiouyr])")
@@ -115,8 +115,8 @@ def _classes_of(char: str) -> str:
 
 
 def _collapsed(classes: str) -> str:
-    consonants = _BEFORE_SIBILANT.sub("", _REPEATED.sub(r"\1", classes)).replace(_VOWEL, "")
-    return _REPEATED.sub(r"\1", consonants)
+    consonants = _BEFORE_SIBILANT.sub("", _REPEATED.sub("", classes)).replace(_VOWEL, "")
+    return _REPEATED.sub("", consonants)
 
 
 class _Table:
