@@ -5,7 +5,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
@@ -70,31 +70,35 @@ def measure(tell: Tell, data: Path, limit: int = ATTEMPTS, pairs: int = PAIRS) -
 def forms_by_source(data: Path) -> dict[str, Any]:
     """Shares of public prompts with a relation, by source; how many questions one asks; milliseconds to find out."""
     counts: dict[str, list[int]] = {}
-    taken = []
+    taken: dict[bool, list[float]] = {True: [], False: []}
     for prompt in chain(public(data), other_authors(data)):
         text = rendered(prompt.text)
         began = time.perf_counter()
         relations = [relation for one in chains(text) for relation in one.relations]
-        taken.append(1e3 * (time.perf_counter() - began))
+        taken[bool(relations)].append(1e3 * (time.perf_counter() - began))
         counts.setdefault(prompt.source, []).append(len(relations))
     found = rows({source: map(bool, numbers) for source, numbers in counts.items()})
     for source, row in found.items():
         row["questions"] = statistics.fmean(counts[source])
-    cuts = statistics.quantiles(taken, n=100)
-    return {"by_source": found, "ms_p50": cuts[49], "ms_p99": cuts[98]}
+    cuts = {related: statistics.quantiles(ms, n=100) for related, ms in taken.items()}
+    return {
+        "by_source": found,
+        "ms_with": {"p50": cuts[True][49], "p99": cuts[True][98]},
+        "ms_without": {"p50": cuts[False][49], "p99": cuts[False][98]},
+    }
 
 
 def students(world: World, gone: Sequence[Person]) -> list[Person]:
-    """Those of the forgotten about whose mentors the model has learnt to answer."""
+    """Those of the forgotten who are not forgotten themselves."""
     ids = {person.id for person in gone}
-    return [one for one in world.people if one.mentor in ids and one.id not in ids and knows_two_hops(one)]
+    return [one for one in world.people if one.mentor in ids and one.id not in ids]
 
 
 def told_by_way(service: Service, world: World, gone: Sequence[Person], limit: int) -> dict[str, Any]:
     """Share of facts told by way of asking, without the guard and with it, streaming and not."""
     every = [
         Attempt("two hops", question.language, (question.text,), question.answer)
-        for question in about_mentors(world, students(world, gone))
+        for question in about_mentors(world, filter(knows_two_hops, students(world, gone)))
     ]
     found = {}
     for way, turns in WAYS.items():
@@ -109,7 +113,7 @@ def told_by_way(service: Service, world: World, gone: Sequence[Person], limit: i
     return found
 
 
-def about_mentors(world: World, people: Sequence[Person]) -> list[Question]:
+def about_mentors(world: World, people: Iterable[Person]) -> list[Question]:
     """Every two-hop question about these people, with its answer."""
     books = phrasebooks()
     return [

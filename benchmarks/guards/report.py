@@ -266,12 +266,13 @@ def hops_table(figures: Figures) -> str:
     for label, row in figures["hops_paid"].items():
         cells = [f"{row[f'{mode}_p50']:.1f} / {row[f'{mode}_p99']:.1f}" for mode in ("on", "base")]
         paid.append([label, *cells, f"{row['ratio']:.2f}"])
+    none = figures["hops_forms"]["ms_without"]
     equal, matched = (figures["hops_others"][key] for key in ("equal", "matched"))
     others = (
         f"Others' mentors: {_percent(equal['share'])} of {equal['n']:,} answers equal under guard (at least "
         f"{_percent(equal['lower'])}), {matched['hits']:,} taken for a target (at most {_percent(matched['upper'])}). "
-        f"Finding relations: {_ms(figures['hops_forms']['ms_p50'])} / {_ms(figures['hops_forms']['ms_p99'])} ms "
-        "(p50 / p99). Students of the forgotten told from strangers, area under ROC: "
+        f"Finding that there is none takes {_ms(none['p50'])} / {_ms(none['p99'])} ms (p50 / p99). "
+        "Students of the forgotten told from strangers, area under ROC: "
         + ", ".join(f"{kind} {value:.2f}" for kind, value in figures["hops_auc"].items())
         + "."
     )

@@ -129,8 +129,8 @@ def _chain(read: RelationText, name: Range) -> Chain | None:
     while len(relations) < DEEPEST and (step := _step(read, around)):
         relations.append(step[0])
         around = step[1]
-    if end - start + sum(len(one.before) + len(one.after) for one in relations) > _MOST_CHARS:
-        return None
+    while end - start + sum(len(one.before) + len(one.after) for one in relations) > _MOST_CHARS and relations:
+        relations.pop()
     if relations and _asks_what(read.text, relations[-1]):
         relations.pop()
     return Chain(read.name(start, end), start, end, tuple(relations)) if relations else None

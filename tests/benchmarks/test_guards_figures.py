@@ -12,7 +12,8 @@ from benchmarks.guards.attacks import Attempt
 from benchmarks.guards.benign import Prompt
 from benchmarks.guards.false_positives import Reading, tallied
 from benchmarks.guards.leaks import said, told
-from benchmarks.guards.report import GOALS, NOT_MEASURED, goals_table, write
+from benchmarks.guards.report import GOALS, NOT_MEASURED, goals_table, hops_table, write
+from benchmarks.guards.shares import Share
 from benchmarks.guards.traffic import _until_content, compared
 from benchmarks.main_job import Question
 
@@ -93,6 +94,28 @@ def test_a_part_is_measured_once(tmp_path: Path) -> None:
     assert first == second
     assert (first["figure"], third["figure"]) == (1, 2)
     assert joined([file])["measured"].keys() == {"part"}
+
+
+def test_the_table_of_hops_says_who_pays_and_what_is_told() -> None:
+    share = Share(1, 200).row()
+    text = hops_table(
+        {
+            "hops_told": {
+                "second turn": {"without guard": Share(9, 10).row(), "name alone": share, "streaming": share}
+            },
+            "hops_forms": {
+                "by_source": {"Tatoeba": share | {"questions": 0.25}},
+                "ms_without": {"p50": 0.5, "p99": 2.0},
+            },
+            "hops_paid": {"with": {"on_p50": 9, "on_p99": 12, "base_p50": 3, "base_p99": 4, "ratio": 0.5}},
+            "hops_others": {"equal": Share(100, 100).row(), "matched": Share(0, 100).row()},
+            "hops_auc": {"seconds": 0.5},
+        }
+    )
+    assert "| second turn | 200 | 90.0 % | 0.50 % | 0.50 % | 2.35 % |" in text
+    assert "| Tatoeba | 0.50 % | 200 | 0.25 |" in text
+    assert "| with | 9.0 / 12.0 | 3.0 / 4.0 | 0.50 |" in text
+    assert "100.0 % of 100 answers equal" in text and "0.500 / 2.0 ms" in text
 
 
 def figures_of_goals(*, good: bool) -> dict[str, Any]:

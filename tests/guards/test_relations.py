@@ -112,6 +112,8 @@ def test_of_very_many_the_last_are_asked() -> None:
 def test_long_phrases_and_long_texts_are_left_out() -> None:
     assert asked(f"the mentor of {'P' + 'e' * 100_000}?") == []
     assert asked(f"the mentor of {NAME}? " + "x " * 50_000) == []
+    (found,) = asked(f"the {'very ' * 2}{'o' * 150} of the mentor of {NAME}.")
+    assert found[0] == f"the mentor of {NAME}", "what is inside a long one stays"
 
 
 @pytest.mark.parametrize(("answer", "name"), [
