@@ -37,7 +37,7 @@ class CallbackRules:
             return "must have a host, and no credentials or fragment"
         if url.scheme != "https" and not (self.loopback and _is_loopback(url.host)):
             return "must be https"
-        if not self._allows(url.host.lower()):
+        if not self._allows(host_of(url)):
             return "its host is not among those that the operator allows (UNLEARN_CALLBACK_HOSTS)"
         return None
 
@@ -61,7 +61,7 @@ async def pinned(rules: CallbackRules, url: httpx.URL) -> str:
         raise TargetRefused("host_not_allowed")
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host_of(url), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise TargetRefused("unknown_host") from None
     addresses = [str(sockaddr[0]).partition("%")[0] for *_, sockaddr in found]
@@ -70,6 +70,11 @@ async def pinned(rules: CallbackRules, url: httpx.URL) -> str:
     ):
         raise TargetRefused("private_address")
     return addresses[0]
+
+
+def host_of(url: httpx.URL) -> str:
+    """The host as it is looked up: lower case, other scripts as IDNA has them."""
+    return url.raw_host.decode("ascii").lower()
 
 
 def is_public(address: str) -> bool:

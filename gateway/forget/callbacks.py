@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from gateway.forget.callback_target import CallbackRules, TargetRefused, pinned
+from gateway.forget.callback_target import CallbackRules, TargetRefused, host_of, pinned
 from gateway.forget.errors import ForgetError, SealError
 from gateway.forget.opendsr import callback_body, signed_headers, told_before
 from gateway.forget.outbox import Callback, Outbox
@@ -99,7 +99,7 @@ class Callbacks:
                     url.copy_with(host=where),
                     content=body,
                     headers={**headers, "Host": url.netloc.decode(), "Content-Type": "application/json"},
-                    extensions={"sni_hostname": url.host},
+                    extensions={"sni_hostname": host_of(url)},
                 )
                 response = await http.send(request, stream=True)  # whatever it says besides is not read
                 await response.aclose()

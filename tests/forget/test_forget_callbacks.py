@@ -3,7 +3,10 @@
 import base64
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -220,3 +223,32 @@ async def test_addresses_lie_sealed(desk: Desk, raw: redis.Redis) -> None:
     )
     assert "token-4711" not in str(raw.hgetall(f"{ROOT}:request:{id_}"))
     assert (await desk.store.get(id_)).state is State.RECEIVED
+
+
+async def test_the_certificate_is_that_of_the_name(
+    desk: Desk, outbox: Outbox, signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connected is to the address that was checked, but the server has to be the one of the URL."""
+
+    async def look_up(self: object, host: str, port: int, **kind: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr("asyncio.base_events.BaseEventLoop.getaddrinfo", look_up)
+    rules = CallbackRules(("hooks.example.org", "xn--bcher-kva.example"), loopback=True)
+    for certified, arrives in (("hooks.example.org", True), ("elsewhere.example.org", False)):
+        (tmp_path / "cert.pem").write_bytes(signer.self_signed(certified, datetime.now(UTC)))
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "signing-key.pem")
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+        with receiver(tls) as told:
+            port = told.url.split(":")[2].partition("/")[0]
+            await wanted(desk, f"https://hooks.example.org:{port}/told")
+            callbacks = sender(outbox, signer, rules, most_attempts=1)
+            async with httpx.AsyncClient(verify=trusting, trust_env=False) as http:
+                while await callbacks.send_due(http):
+                    pass
+            assert bool(told.bodies) == arrives
+            if arrives:
+                assert told.headers[0]["host"] == f"hooks.example.org:{port}"
+    assert [letter.reason for letter in (await outbox.dead(9))[2]] == ["connection"]
+    assert rules.refusal("https://bücher.example/") is None
