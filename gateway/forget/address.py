@@ -19,6 +19,7 @@ class Address:
     nodes: tuple[tuple[str, int], ...]
     service: str  # what Sentinels call it; empty for a Cluster
     tls: bool
+    copies: int  # so many replicas have what is acknowledged
     options: dict[str, Any] = field(repr=False)  # of the client library, for the primary
     asking: dict[str, Any] = field(repr=False)  # the same for the nodes that are asked
 
@@ -28,7 +29,7 @@ def parse_address(url: str) -> Address | None:
 
     `redis+sentinel://[user:password@]host[:port],host[:port]/service[/database]` and
     `redis+cluster://[user:password@]host[:port],host[:port]`, each with `rediss+` for TLS; what follows a `?` is the
-    client library's (`ssl_ca_certs=...`). `sentinel_username` and `sentinel_password` there are for the Sentinels.
+    client library's (`ssl_ca_certs=...`), but for `copies`, and `sentinel_username` and `sentinel_password`.
 
     Raises:
         ValueError: it is no such URL. The message does not quote it, since it may hold a password.
@@ -46,6 +47,9 @@ def parse_address(url: str) -> Address | None:
     options: dict[str, Any] = _parse(f"{scheme}://{login}{'@' if login else ''}host/{database}?{query}")
     options.pop("connection_class", None)
     options.pop("host")
+    copies = options.pop("copies", "0")
+    if not copies.isdecimal():
+        raise ValueError("copies is how many replicas have to have what is acknowledged")
     asking = dict(options)
     for name in ("username", "password"):
         given = options.pop(f"sentinel_{name}", None)
@@ -54,7 +58,15 @@ def parse_address(url: str) -> Address | None:
     for name in ("db", "sentinel_username", "sentinel_password"):
         asking.pop(name, None)
     nodes = tuple(_node(host, DEFAULT_PORTS[kind]) for host in hosts.split(","))
-    return Address("sentinel" if kind == "sentinel" else "cluster", nodes, service, scheme == "rediss", options, asking)
+    return Address(
+        "sentinel" if kind == "sentinel" else "cluster",
+        nodes,
+        service,
+        scheme == "rediss",
+        int(copies),
+        options,
+        asking,
+    )
 
 
 def _parse(url: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 3.0
 BLOCK_S = 1.0  # how long a blocking read may wait: shorter than the time-out
-WAITAOF_TIMEOUT_MS = 2000
+WAIT_TIMEOUT_MS = 1000  # for the disk, and once more for replicas
 OLDEST_VERSION = (6, 2)
 WAITAOF_VERSION = (7, 2)
 

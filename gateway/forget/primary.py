@@ -117,7 +117,13 @@ class _BlockingTlsConnection(_BlockingConnection, redis.sentinel.SentinelManaged
     pass
 
 
-def client(address: Address, **options: Any) -> redis.asyncio.Redis:
+class Client(redis.asyncio.Redis):
+    """Of a primary; `copies` says how many replicas have to have a write before it counts."""
+
+    copies = 0
+
+
+def client(address: Address, **options: Any) -> Client:
     """For the event loop; `options` are those of a client of one server."""
     make: Any = redis.asyncio.sentinel.SentinelConnectionPool
     pool = make(
@@ -126,7 +132,10 @@ def client(address: Address, **options: Any) -> redis.asyncio.Redis:
         connection_class=_TlsConnection if address.tls else _Connection,
         **{**address.options, **options},
     )
-    return redis.asyncio.Redis.from_pool(pool)
+    made = Client.from_pool(pool)
+    assert isinstance(made, Client)  # noqa: S101 from_pool makes what it is called on
+    made.copies = address.copies
+    return made
 
 
 def blocking_client(address: Address, **options: Any) -> redis.Redis:

@@ -9,8 +9,9 @@ from redis.exceptions import NoScriptError
 
 from gateway.actor import actor
 from gateway.forget.breaker import Breaker
-from gateway.forget.connection import WAITAOF_TIMEOUT_MS, answering, has_waitaof
+from gateway.forget.connection import WAIT_TIMEOUT_MS, answering, has_waitaof
 from gateway.forget.errors import StoreUnavailable
+from gateway.forget.primary import Client
 from gateway.forget.scripts import ROOT, digest, script
 
 
@@ -46,16 +47,22 @@ class Scripted:
                 return await self._client.eval(script(name), 1, ROOT, *arguments, actor.get())
 
     async def _write(self, name: str, *arguments: str | int) -> Any:
-        """Like `_run`, but returns only when the server has the change on disk, if it can tell."""
+        """Like `_run`, but returns only when the change is on the server's disk, if it can tell, and has its copies."""
         if self._waitaof is None:
             await self.check()
-        if not self._waitaof:  # an embedded server answers only after its fsync
+        copies = self._client.copies if isinstance(self._client, Client) else 0
+        if not self._waitaof and not copies:  # an embedded server answers only after its fsync
             return await self._run(name, *arguments)
-        # One pipeline, because WAITAOF is about the writes of its own connection.
+        # One pipeline, because WAIT and WAITAOF are about the writes of their own connection.
         async with self._answering(), self._client.pipeline(transaction=False) as pipeline:
             pipeline.eval(script(name), 1, ROOT, *arguments, actor.get())
-            pipeline.execute_command("WAITAOF", 1, 0, WAITAOF_TIMEOUT_MS)
-            reply, (synced, _) = await pipeline.execute()
-        if not synced:
+            if self._waitaof:
+                pipeline.execute_command("WAITAOF", 1, 0, WAIT_TIMEOUT_MS)
+            if copies:
+                pipeline.execute_command("WAIT", copies, WAIT_TIMEOUT_MS)
+            reply, *confirmed = await pipeline.execute()
+        if self._waitaof and not confirmed[0][0]:
             raise StoreUnavailable("Redis did not confirm in time that the change is on disk")
+        if copies and confirmed[-1] < copies:
+            raise StoreUnavailable("too few replicas of Redis confirmed the change in time")
         return reply

@@ -87,6 +87,7 @@ class Topology:
 
     url: str
     kill_primary: Callable[[], None]
+    replica: Server
 
 
 def free_port() -> int:
@@ -143,7 +144,7 @@ def behind_sentinel(folder: Path) -> Iterator[Topology]:
 
         until(knows_the_replica)
         nodes = f"127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}"
-        yield Topology(f"redis+sentinel://{nodes}/forget", primary.kill)
+        yield Topology(f"redis+sentinel://{nodes}/forget", primary.kill, replica)
 
 
 @contextlib.contextmanager
@@ -174,4 +175,5 @@ def cluster(folder: Path) -> Iterator[Topology]:
         clients[-1].execute_command("CLUSTER", "REPLICATE", ours_id)
         until(says("cluster_state:ok"))
         until(replicates(nodes[-1]))
-        yield Topology("redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes), nodes[ours].kill)
+        url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+        yield Topology(url, nodes[ours].kill, nodes[-1])

@@ -24,8 +24,9 @@ def test_sentinels() -> None:
 
 
 def test_a_cluster() -> None:
-    address = parse_address("rediss+cluster://:secret@one:1,two?ssl_ca_certs=/etc/ca.pem")
+    address = parse_address("rediss+cluster://:secret@one:1,two?ssl_ca_certs=/etc/ca.pem&copies=2")
     assert address and address.kind == "cluster" and address.tls and address.nodes == (("one", 1), ("two", 6379))
+    assert address.copies == 2
     assert address.options == address.asking == {"password": "secret", "ssl_ca_certs": "/etc/ca.pem"}
 
 
@@ -37,6 +38,7 @@ def test_a_cluster() -> None:
         "redis+cluster://secret@one/forget",
         "redis+sentinel://secret@one:port/forget",
         "redis+other://secret@one",
+        "redis+cluster://one?copies=secret",
         "redis+sentinel:///secret",
     ],
 )

@@ -52,6 +52,26 @@ async def try_until_stored(store: Store, name: str) -> str:
             await asyncio.sleep(0.05)
 
 
+async def test_what_is_acknowledged_has_so_many_copies(topology: Topology) -> None:
+    """Before the failover below."""
+    copied, alone = Store.from_url(f"{topology.url}?copies=1", SEALER), Store.from_url(topology.url, SEALER)
+    marlin = ForgetRequestIn(subject={"name": "Ivo Marlin"})
+    await copied.submit(marlin)
+    with topology.replica.hung():
+        await alone.submit(marlin)
+        with pytest.raises(StoreUnavailable, match="replicas"):
+            await copied.submit(marlin, idempotency_key="one")
+        with pytest.raises(StoreUnavailable, match="replicas"):
+            await copied.submit(marlin, idempotency_key="one")
+    await copied.submit(marlin, idempotency_key="one")
+    assert len((await alone.page())[0]) == 3
+    await alone._client.flushall()
+    for store in (copied, alone):
+        await store.aclose()
+    with topology.replica.client() as client:
+        assert client.info("replication")["role"] == "slave"
+
+
 async def test_everything_works_and_goes_on_after_a_failover(
     topology: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
