@@ -48,6 +48,8 @@ def test_a_sentence_may_end_after_the_mask(ending: str) -> None:
         "Who is Libo Stolma?",
         "I met Libo Stolma. She was born here.",
         "I met Libo Stolma... She was born here.",
+        "I met Libo Stolma. she was born here.",
+        "Это Libo Stolma? Она здесь.",
         "It was *Libo Stolma* who came.",
         "It was **Libo Stolma** who came.",
         "It was _Libo Stolma_ who came.",
@@ -60,6 +62,17 @@ def test_a_sentence_may_end_after_the_mask(ending: str) -> None:
 )
 def test_everyday_signs_are_no_letters(text: str) -> None:
     assert _named(text) == []
+
+
+def test_a_letter_that_stands_for_masks_hides_no_other_way_of_writing() -> None:
+    assert _named(f"{MASKED} Libo Stolmmar") == ["Libo Stolmmar"]
+    assert _named(f"{MASKED} Либо Стольмар, {MASKED}") == ["Либо Стольмар"]
+
+
+@pytest.mark.parametrize("before", ["", "It is so. " * 300])
+@pytest.mark.parametrize("written", ["Libo Stolma*", "Lib* Stolmar", "Libo St.lmar", "Libo Stolma[mask]"])
+def test_masks_are_found_in_short_and_in_long_texts(before: str, written: str) -> None:
+    assert _named(f"{before}Where was {written} born?") == [written]
 
 
 def test_a_mark_at_a_whole_first_name_is_a_mark() -> None:
