@@ -165,20 +165,21 @@ class Planes:
     def wait_until_ready(self, *replicas: Replica) -> None:
         """Return when these, or all, are ready."""
         deadline = time.monotonic() + START_LIMIT_S
-        for replica in replicas or self.replicas:
-            while not _is_ready(replica):
-                if replica.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"a replica did not become ready:\n{replica.log.read_text()}")
-                time.sleep(0.02)
+        with httpx.Client(timeout=5) as http:
+            for replica in replicas or self.replicas:
+                while not _is_ready(http, replica):
+                    if replica.process.poll() is not None or time.monotonic() > deadline:
+                        raise RuntimeError(f"a replica did not become ready:\n{replica.log.read_text()}")
+                    time.sleep(0.02)
 
     def client(self, replica: Replica) -> httpx.Client:
         """A client with the key."""
         return httpx.Client(base_url=replica.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
 
 
-def _is_ready(replica: Replica) -> bool:
+def _is_ready(http: httpx.Client, replica: Replica) -> bool:
     try:
-        return httpx.get(f"{replica.url}/ready", timeout=5).is_success
+        return http.get(f"{replica.url}/ready").is_success
     except httpx.HTTPError:
         return False
 
