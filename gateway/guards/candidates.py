@@ -93,6 +93,7 @@ class Facts:
         Those that cannot reach `least` bits are left out.
         """
         fact, slots, groups, bits = self._owners()
+        owners, slots = np.unique(slots, return_inverse=True)
         weights = weigh(bits, np.bincount(fact, minlength=1)[fact], targets)
         nearest = np.zeros(len(self._hashes))
         np.maximum.at(nearest, self._fact, self._share)
@@ -118,8 +119,9 @@ class Facts:
             for slot, group, weight, strong in told.get(stated, ()):
                 by_slot[slot].append(Hit(start, start + length, group, weight * share, strong and share == 1.0, share))
         for slot, hits in by_slot.items():
-            number = int(self._offsets.searchsorted(slot, "right")) - 1
-            own, table = slot - int(self._offsets[number]), self._parts[number].table
+            owner = int(owners[slot])
+            number = int(self._offsets.searchsorted(owner, "right")) - 1
+            own, table = owner - int(self._offsets[number]), self._parts[number].table
             yield table.targets[own], int(table.attributes[own]), hits
 
     def _owners(self) -> tuple[Numbers, Numbers, NDArray[np.uint8], NDArray[np.float16]]:
