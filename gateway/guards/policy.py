@@ -19,6 +19,7 @@ from gateway.guards.matcher import Match, NameMatcher
 from gateway.guards.names_tables import CROWDED, NamesTable, merged, table_id
 from gateway.guards.normalise import fold, respellings
 from gateway.guards.phrase_set import PhraseSet
+from gateway.guards.slips import is_first_name
 from gateway.guards.told import UNCOMMON, Commonness, told_phrases
 from gateway.guards.withholding import EVERYONE, NamesByAudience, names_by_audience
 from unlearn_engine.data.names import unseen_name
@@ -103,7 +104,7 @@ class Policy:
     def rewrites(self, text: str, matches: Sequence[Match], implied: Sequence[Match] = ()) -> dict[str, str]:
         """What an audit writes back into an answer about twins: each twin as the prompt first wrote that name.
 
-        The twin's last word alone becomes the last word of the name. Of those who are `implied` by a phrase, the phrase
+        The twin's first or last word alone becomes that of the name. Of those who are `implied` by a phrase, the phrase
         is written back: the prompt does not give their names.
         """
         written: dict[str, str] = {}
@@ -117,16 +118,17 @@ class Policy:
         back: dict[str, str] = {}
         for target_id, name in (written | phrases).items():
             twin_words = self.twin(target_id).split()
-            family = [name] * 2 if target_id in phrases else _one_line(self.targets[target_id].names[0]).split()
-            if len(twin_words) > 1 and len(family) > 1:
-                back[twin_words[-1]] = family[-1]
+            own_words = [name] * 2 if target_id in phrases else _one_line(self.targets[target_id].names[0]).split()
+            if len(twin_words) > 1 and len(own_words) > 1:
+                back |= {twin_words[at]: own_words[at] for at in (0, -1) if twin_words[at] != own_words[at]}
             back[self.twin(target_id)] = name
         return back
 
     def _make_twin(self, target: Target) -> str:
         rng = random.Random(hashlib.sha256(target.id.encode()).digest())
+        name = next(iter(target.names), None)
         for _ in range(_TWIN_ATTEMPTS):
-            twin = unseen_name(rng, next(iter(target.names), None))
+            twin = unseen_name(rng, name, whole=name is not None and _first_name_tells(name))
             if not self.matcher.find(twin):
                 return twin
         return twin
@@ -294,6 +296,12 @@ def _nobody(encoder: Encoder | None, least_bits: float) -> Policy:
 
 def _named(target: Target | None) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[str]] | None:
     return (target.names, target.exclusions, target.audiences) if target else None
+
+
+def _first_name_tells(name: str) -> bool:
+    """Whether the first of several words is nobody's common first name: a model may know who that is by it alone."""
+    first, *others = name.split() or [""]
+    return bool(others) and not is_first_name(fold(first).text)
 
 
 def _target_table(target: Target) -> str:
