@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 import torch
 from cryptography.hazmat.primitives import serialization
 from fastapi import FastAPI
@@ -343,12 +344,16 @@ async def test_a_key_from_settings(tmp_path: Path) -> None:
         assert verify_certificate.check(document, verify_certificate.keys_in(trusted)).verdict is Verdict.VALID
 
 
-async def test_what_is_signed_waits_for_the_disk(issuer: Issuer, log: AuditLog) -> None:
-    """This server cannot confirm that it is on disk: where confirmation is asked for, nothing is signed."""
+async def test_what_is_signed_waits_for_the_disk(issuer: Issuer, log: AuditLog, raw: redis.Redis) -> None:
+    """Where confirmation is asked for and the server cannot give it (too old, or not writing), nothing is signed."""
     id_ = await issuer.erased()
     assert (await issuer.certificate(id_)).status_code == 200
     log._waitaof = True
-    for path in (f"{PATH}/{id_}/certificate", "/v1/audit/head"):
-        refused = await issuer.http.get(path)
-        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable"), path
+    raw.config_set("appendonly", "no")
+    try:
+        for path in (f"{PATH}/{id_}/certificate", "/v1/audit/head"):
+            refused = await issuer.http.get(path)
+            assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable"), path
+    finally:
+        raw.config_set("appendonly", "yes")
     assert (await issuer.http.get(f"{PATH}/{id_}/report")).status_code == 200, "that is no proof"

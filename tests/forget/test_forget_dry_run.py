@@ -308,7 +308,8 @@ async def test_nothing_is_stored_or_told(
     for secret in (MARKER, MARKER[::-1], "Marlin"):
         assert secret not in said
     assert not list(raw.scan_iter())
-    asked = raw.info("commandstats").keys() - {"cmdstat_info", "cmdstat_scan", "cmdstat_config"}
+    asked = {name.partition("|")[0] for name in raw.info("commandstats")}
+    asked -= {"cmdstat_info", "cmdstat_scan", "cmdstat_config"}
     assert not asked, "Redis was not even asked"
 
 
