@@ -28,12 +28,13 @@ from fastapi import APIRouter, FastAPI, HTTPException
 from benchmarks.service import free_port
 from gateway.guards.policy import Policy
 from gateway.log_filter import watch_logs
-from gateway.policy_plane import background_tasks, policy_plane
+from gateway.policy_plane import policy_plane
 from gateway.security.keys import new_token
 from gateway.security.sealing_keys import SealingKeys
 from gateway.serving.environment import freeze_heap
 from gateway.serving.watch import NameWatch
 from gateway.settings import load_settings
+from gateway.upkeep import background_tasks
 
 START_LIMIT_S = 60.0
 

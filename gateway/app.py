@@ -18,11 +18,12 @@ from gateway.guards.policy import Policy
 from gateway.guards.sample import SampledPrompt
 from gateway.log_filter import watch_logs
 from gateway.model_files import ModelNotFound, model_folder
-from gateway.policy_plane import background_tasks, policy_plane
+from gateway.policy_plane import policy_plane
 from gateway.serving.environment import has_gpu, prepare_environment
 from gateway.serving.errors import ServingError
 from gateway.serving.host import ServeOptions, Serving, serve
 from gateway.settings import Settings
+from gateway.upkeep import background_tasks
 from gateway.worker_process import WorkerProcess
 from unlearn_engine.demo import BASE_PATH
 

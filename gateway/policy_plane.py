@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,6 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from gateway import metrics
-from gateway.actor import acting
 from gateway.adapter_storage import AdapterStorage
 from gateway.controllers import callback_rules, callbacks, opendsr_router
 from gateway.forget.audit_log import AuditLog
@@ -20,10 +17,9 @@ from gateway.forget.audit_routes import router as audit_router
 from gateway.forget.callback_routes import router as callback_router
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.embedded import EmbeddedRedis
-from gateway.forget.errors import StoreUnavailable
 from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.identity import replica_identity
-from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
+from gateway.forget.jobs import Jobs
 from gateway.forget.model import State
 from gateway.forget.outbox import Outbox
 from gateway.forget.replica import Apply, Replica
@@ -45,13 +41,10 @@ from gateway.serving.errors import ServingError
 from gateway.settings import Settings
 from gateway.traced import Traced
 from gateway.tracing import start_tracing, tracing
+from gateway.upkeep import note_use, purge, reconcile, show_metrics
 from gateway.worker_process import WorkerState
 
-logger = logging.getLogger(__name__)
-
 FIRST_POLICY_S = 30.0
-PURGE_EVERY_S = 60.0
-NOTE_USE_EVERY_S = 60.0
 
 
 class Readiness(BaseModel):
@@ -123,11 +116,11 @@ class PolicyPlane:
     async def start(self, background: Callable[[Awaitable[None]], None]) -> None:
         """Follows the policy from now on; returns when it is enforced, or after half a minute."""
         background(self.replica.run())
-        background(_reconcile(self.jobs))
+        background(reconcile(self.jobs))
         background(callbacks(self.settings, self.outbox, self.sealer, self.signer).run())
-        background(_purge(self.store, self.settings.training_inputs_kept_s))
-        background(self._show_metrics())
-        background(_note_use(self.keys, self.used))
+        background(purge(self.store, self.settings.training_inputs_kept_s))
+        background(show_metrics(self.replica, self.store, self.jobs, self.outbox))
+        background(note_use(self.keys, self.used))
         deadline = time.monotonic() + FIRST_POLICY_S
         while not self.replica.ready and time.monotonic() < deadline:  # noqa: ASYNC110 a property of two clocks
             await asyncio.sleep(0.01)
@@ -153,20 +146,6 @@ class PolicyPlane:
             return JSONResponse(readiness.model_dump(), 200 if readiness.ready else 503)
 
         return router
-
-    async def _show_metrics(self) -> None:
-        while True:
-            metrics.policy_version.set(self.replica.version)
-            metrics.store_up.set(self.replica.store_up)
-            metrics.ready.set(self.replica.ready)
-            metrics.orphans.set(self.replica.orphans)
-            with contextlib.suppress(StoreUnavailable):
-                metrics.show_requests(await self.store.counts())
-                metrics.show_jobs(await asyncio.to_thread(self.jobs.counts))
-                metrics.show_callbacks(*(await self.outbox.dead(1))[:2])
-                erased, _ = await self.store.page(state=State.ERASED, limit=200)
-                metrics.show_verifications(request.verification for request in erased if request.verification)
-            await asyncio.sleep(metrics.REFRESH_S)
 
 
 @contextlib.asynccontextmanager
@@ -232,29 +211,6 @@ async def policy_plane(
         yield plane
 
 
-@contextlib.asynccontextmanager
-async def background_tasks() -> AsyncIterator[Callable[[Awaitable[None]], None]]:
-    """Starts tasks that are cancelled, and waited for, at the end; one that fails is told in the log."""
-    tasks: set[asyncio.Future[None]] = set()
-
-    def start(work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        tasks.add(task)
-        task.add_done_callback(_report)
-
-    try:
-        yield start
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _report(task: "asyncio.Future[None]") -> None:
-    if not task.cancelled() and (error := task.exception()):
-        logger.error("a background task ended: %s", type(error).__name__)
-
-
 def _policy_of_nobody(settings: Settings) -> Policy:
     """What the replica begins with: it has the encoder and the threshold."""
     least_bits = PRECISION_BITS if settings.descriptions == "precision" else RECALL_BITS
@@ -273,32 +229,3 @@ async def _make_bootstrap_key(settings: Settings, keys: KeyStore) -> None:
         await make(keys, NewKey(name="bootstrap", scopes=set(Scope)), settings.bootstrap_key.get_secret_value())
     except ValueError as error:
         raise ServingError(f"UNLEARN_BOOTSTRAP_KEY: {error}") from None
-
-
-async def _note_use(keys: KeyStore, used: dict[str, float]) -> None:
-    """Says now and then which API keys were used."""
-    while True:
-        await asyncio.sleep(NOTE_USE_EVERY_S)
-        latest = dict(used)
-        with contextlib.suppress(StoreUnavailable):
-            if latest:
-                await keys.used(latest)
-            for id_, at in latest.items():
-                if used[id_] == at:
-                    del used[id_]
-
-
-async def _reconcile(jobs: Jobs) -> None:
-    """A request whose job was lost gets another."""
-    while True:
-        with contextlib.suppress(StoreUnavailable):
-            await asyncio.to_thread(jobs.reconcile)
-        await asyncio.sleep(RECONCILE_EVERY_S)
-
-
-async def _purge(store: Store, kept_s: float) -> None:
-    """What was given for erasures that are over is deleted in time."""
-    while True:
-        with contextlib.suppress(StoreUnavailable), acting("retention"):
-            await store.purge(kept_s)
-        await asyncio.sleep(PURGE_EVERY_S)

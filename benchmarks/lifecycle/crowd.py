@@ -27,9 +27,10 @@ from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.snapshot import NOWHERE
 from gateway.forget.store import Store
 from gateway.guards.policy import Target
-from gateway.policy_plane import PolicyPlane, background_tasks, policy_plane
+from gateway.policy_plane import PolicyPlane, policy_plane
 from gateway.serving.environment import freeze_heap
 from gateway.settings import load_settings
+from gateway.upkeep import background_tasks
 
 STARTS = 3
 ADDED = 40
