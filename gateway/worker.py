@@ -153,7 +153,11 @@ class ErasureWorker:
         snapshot = self._store.snapshot()
         said = (text for request in snapshot.enforced for text in (*request.names, *request.phrases))
         self.spoken.hear("enforced", said)
-        subjects = {request.id: Subject(request.id, request.spoken_names) for request in snapshot.enforced}
+        subjects = {
+            request.id: Subject(request.id, request.spoken_names)
+            for request in snapshot.enforced
+            if request.spoken_names
+        }
         live = snapshot.composite
         return subjects, adapters.load(self._storage.fetch(live.digest, live.path)) if live else None
 

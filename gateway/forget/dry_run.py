@@ -29,6 +29,7 @@ from gateway.guards.normalise import BARRIER, fold
 from gateway.guards.policy import Policy, Target, compile_policy
 from gateway.guards.response import language
 from gateway.guards.sample import SampledPrompt
+from gateway.guards.withholding import EVERYONE
 from unlearn_engine.data.domain import PERSON_DOMAIN, load_domain
 from unlearn_engine.evaluate.metrics import upper_bound
 
@@ -95,6 +96,7 @@ def measure(request: ForgetRequestIn, active: Policy | None, prompts: Sequence[S
         request.response,
         given_phrases(request),
         description=request.subject.description or "",
+        patterns=(request.subject.pattern,) if request.subject.pattern is not None else (),
     )
     guard = compile_policy(0, {_DRY_RUN: target})
     traffic = _traffic(guard, active, names, prompts)
@@ -149,13 +151,20 @@ def _traffic(guard: Policy, active: Policy | None, names: Sequence[str], prompts
 
 
 def _guards(policy: Policy, text: str) -> bool:
-    return bool(policy.examine(text) or policy.described(text))
+    return bool(policy.examine(text) or policy.described(text) or _matches_pattern(policy, text))
+
+
+def _matches_pattern(policy: Policy, text: str) -> bool:
+    """Whether an answer that repeats a text would be cut."""
+    return policy.patterns.withheld(EVERYONE).matches(text)
 
 
 def _kind(guard: Policy, text: str, given: set[str]) -> Found | None:
     matches = guard.examine(text)
     plain = [match for match in matches if not match.decoded]
     if any(_plain(text[match.start : match.end]) in given for match in plain):
+        return "exact"
+    if _matches_pattern(guard, text):
         return "exact"
     if matches:
         return "respelt" if plain else "encoded"
@@ -200,8 +209,8 @@ def _meet(guard: Policy, active: Policy | None, names: Sequence[str]) -> tuple[A
         compared += len(chunk)
         if guard.examine(BARRIER.join(name for target in chunk for name in target.names)):
             colliding |= {target.id for target in chunk if guard.examine(BARRIER.join(target.names))}
-    main = fold(names[0]).text
-    same = any(fold(name).text == main for id_ in colliding for name in active.targets[id_].names)
+    main = {fold(name).text for name in names[:1]}
+    same = any(fold(name).text in main for id_ in colliding for name in active.targets[id_].names)
     return ActiveTargets(active=len(active.targets), compared=compared, colliding=len(colliding)), same
 
 

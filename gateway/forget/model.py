@@ -93,6 +93,7 @@ class ForgetRequestIn(BaseModel):
                     "audiences": ["public"],
                     "erase": "guard_only",
                 },
+                {"kind": "secret", "subject": {"pattern": "sk-live-[A-Za-z0-9]{24,40}"}},
             ]
         },
     )
@@ -143,6 +144,13 @@ class ForgetRequestIn(BaseModel):
         if audiences and _erasable(info.data.get("erase", "auto"), info.data.get("kind", "person")):
             raise ValueError("needs erase: guard_only, since one set of weights answers everyone")
         return audiences
+
+    @field_validator("subject")
+    @classmethod
+    def _patterns_are_of_secrets(cls, subject: Subject, info: ValidationInfo) -> Subject:
+        if subject.pattern is not None and info.data.get("kind") != "secret":
+            raise ValueError("a pattern needs kind: secret")
+        return subject
 
     @property
     def guard_only(self) -> bool:

@@ -306,6 +306,7 @@ def _target(request: EnforcedRequest) -> Target:
         in_context=request.in_context,
         audiences=request.audiences,
         hashes=request.hashes,
+        patterns=request.patterns,
     )
 
 

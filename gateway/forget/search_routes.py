@@ -36,6 +36,8 @@ class Search(Hidden):
     def _one_way(self) -> Self:
         if (self.subject is None) == (self.id is None):
             raise ValueError("give a subject or an id")
+        if self.subject is not None and not self.subject.names:
+            raise ValueError("patterns are not indexed: look for an alias, or the id")
         return self
 
 
@@ -43,6 +45,7 @@ class Stored(BaseModel):
     """What is kept of a subject: without what was deleted after its erasure."""
 
     names: list[str]
+    pattern: str | None = None
     identifiers: dict[str, str] = {}
     creators: list[str] = []
     exclusions: list[str]

@@ -59,6 +59,7 @@ class EnforcedRequest:
     description: str = field(repr=False)
     in_context: InContext
     audiences: frozenset[str]
+    patterns: tuple[str, ...] = field(default=(), repr=False)  # what secrets look like
 
 
 class Continuity(StrEnum):
@@ -151,6 +152,7 @@ def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer, facts: Fact
         description=subject.get("description") or "",
         in_context=subject.get("in_context", "block"),
         audiences=frozenset(subject.get("audiences", ())),
+        patterns=(subject["pattern"],) if subject.get("pattern") else (),
     )
 
 
@@ -159,7 +161,8 @@ def same_wish(request: ForgetRequestIn, names: Iterable[str]) -> str:
     exclusions = sorted({fold(name).text for name in request.exclusions})
     description = fold(request.subject.description).text if request.subject.description else ""
     options = (request.kind, request.response, request.in_context, request.erase, sorted(set(request.audiences)))
-    return json.dumps((sorted(names), exclusions, description, options))
+    pattern = [request.subject.pattern] if request.subject.pattern is not None else []
+    return json.dumps((sorted(names), exclusions, description, options, *pattern))
 
 
 def findable(subject: Subject) -> frozenset[str]:
@@ -172,6 +175,7 @@ def subject_text(request: ForgetRequestIn) -> str:
     subject = request.subject
     sealed = {
         "names": subject.spoken_names,
+        "pattern": subject.pattern,
         "identifiers": subject.identifiers,
         "creators": subject.creators,
         "exclusions": request.exclusions,

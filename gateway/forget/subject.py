@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from gateway.guards.normalise import fold
+from gateway.guards.pattern_set import checked
 
 MIN_LETTERS = 2
 MIN_IDENTIFIER_LETTERS = 6  # a shorter one is a year or somebody else's number
@@ -28,8 +29,14 @@ def _identifying(text: str) -> str:
     return text
 
 
+def _secretive(expression: str) -> str:
+    checked(expression)
+    return expression
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_recognisable)]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_identifying)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_secretive)]
 IdentifierType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
 
@@ -54,6 +61,13 @@ class Subject(Hidden):
     name: Name | None = Field(None, description="full name of a person, a topic or a skill")
     title: Name | None = Field(None, description="title of a work")
     value: Name | None = Field(None, description="the secret itself")
+    pattern: Pattern | None = Field(
+        None,
+        description="what secrets look like: a regular expression of literals, escapes, classes ([A-Z0-9], \\d, \\w, "
+        "\\s), groups, alternatives and repeats, matched anywhere in answers, whatever the case; nothing shorter than "
+        "6 characters, no ordinary words",
+        examples=["sk-live-[A-Za-z0-9]{24,40}"],
+    )
     aliases: list[Name] = Field(default_factory=list, max_length=32, description="other names of the same subject")
     description: str | None = Field(None, max_length=2000, description="who or what it is: known by it where not named")
     identifiers: dict[IdentifierType, Identifier] = Field(
@@ -71,9 +85,11 @@ class Subject(Hidden):
 
     @model_validator(mode="after")
     def _one_designation(self) -> Self:
-        given = sum(given is not None for given in (self.name, self.title, self.value))
+        given = sum(given is not None for given in (self.name, self.title, self.value, self.pattern))
         if given > 1 or (not given and not self.identifiers):
-            raise ValueError("give exactly one of name, title (a work) or value (a secret), or identifiers alone")
+            raise ValueError(
+                "give exactly one of name, title (a work), value or pattern (of secrets), or identifiers alone"
+            )
         if (self.creators or self.excerpts) and self.title is None:
             raise ValueError("creators and excerpts belong to a title")
         return self

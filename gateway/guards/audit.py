@@ -5,22 +5,15 @@ how it was cut into chunks. JSON escapes are read (a tool's arguments may spell 
 matches nothing is passed on exactly as it came.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Protocol
 
+from gateway.guards.escapes import characters
 from gateway.guards.hashed import OPENING_LETTERS, HashedPhrases
 from gateway.guards.normalise import SYMBOLS, Kind, Symbol
 from gateway.guards.phrase_set import ANCHORED, FREE, PhraseSet, is_edge
-
-_HEX = "[0-9a-fA-F]"
-_PAIR = rf"\\u(?P<high>[dD][89abAB]{_HEX}{{2}})\\u(?P<low>[dD][c-fC-F]{_HEX}{{2}})"
-_ESCAPE = re.compile(rf'{_PAIR}|\\u(?P<code>{_HEX}{{4}})|\\(?P<short>["\\/bfnrt])')
-_ESCAPE_BEGUN = re.compile(
-    rf"\\(?:u(?:{_HEX}{{0,3}}|[dD][89abAB]{_HEX}{{2}}(?:\\(?:u(?:[dD](?:[c-fC-F]{_HEX}?)?)?)?)?)?)?"
-)
-_SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +22,13 @@ class Released:
 
     text: str
     blocked: bool
+
+
+class Audit(Protocol):
+    """Reads one answer chunk by chunk."""
+
+    def feed(self, text: str, final: bool = False) -> Released:
+        """Take in the next chunk; give out what is settled."""
 
 
 @dataclass(slots=True, repr=False)
@@ -156,17 +156,10 @@ class OutputAudit:
 
     def _characters(self, final: bool) -> Iterator[tuple[str, int, int]]:
         """Unread characters with their positions, JSON escapes read; stops before an escape not yet complete."""
-        at = self._read - self._released
-        while at < len(self._held):
-            char, end = self._held[at], at + 1
-            if char == "\\":
-                if not final and _ESCAPE_BEGUN.fullmatch(self._held, at):
-                    return
-                if escape := _ESCAPE.match(self._held, at):
-                    char, end = _unescape(escape), escape.end()
-            self._read = self._released + end
-            yield char, self._released + at, self._read
-            at = end
+        base = self._released
+        for char, start, end in characters(self._held, self._read - base, final=final):
+            self._read = base + end
+            yield char, base + start, self._read
 
     def _see(self, symbol: Symbol, start: int, end: int) -> None:
         """Read one character, written at [start, end)."""
@@ -225,15 +218,6 @@ def _compiled(rewrites: tuple[tuple[str, str], ...]) -> tuple[PhraseSet, Mapping
     """Phrases that are rewritten, and what is written for each of their patterns. A twin comes again and again."""
     written = {pattern: text for phrase, text in rewrites for pattern in PhraseSet([phrase]).patterns}
     return PhraseSet(phrase for phrase, _ in rewrites), written
-
-
-def _unescape(escape: re.Match[str]) -> str:
-    if escape["high"]:
-        return chr(0x10000 + ((int(escape["high"], 16) - 0xD800) << 10) + int(escape["low"], 16) - 0xDC00)
-    if escape["code"]:
-        char = chr(int(escape["code"], 16))
-        return "\ufffd" if "\ud800" <= char <= "\udfff" else char
-    return _SHORT.get(escape["short"], escape["short"])
 
 
 def _in_case_of(replaced: str, written: str) -> str:

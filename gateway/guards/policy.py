@@ -21,6 +21,7 @@ from gateway.guards.normalise import fold, respellings
 from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.slips import is_first_name
 from gateway.guards.told import UNCOMMON, Commonness, told_phrases
+from gateway.guards.withheld_patterns import WithheldPatterns
 from gateway.guards.withholding import EVERYONE, NamesByAudience, names_by_audience
 from unlearn_engine.data.names import unseen_name
 
@@ -47,6 +48,7 @@ class Target:
     in_context: InContext = "block"  # whether answers may repeat facts that the prompt itself states
     audiences: frozenset[str] = EVERYONE  # from which callers it is withheld (gateway.audience)
     hashes: HashedPhrases | None = field(default=None, repr=False)  # more such facts, known by their hashes only
+    patterns: tuple[str, ...] = field(default=(), repr=False)  # what no answer may match (gateway.guards.pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Policy:
     matcher: NameMatcher = field(repr=False)
     descriptions: DescriptionIndex = field(repr=False)
     adapter: AdapterRef | None
+    patterns: WithheldPatterns = field(repr=False)
     _names: NamesByAudience = field(repr=False)
     _tables: Layered[NamesTable | Target] = field(repr=False)  # table id -> what it is made of
     _commonness: Commonness = field(repr=False)
@@ -201,7 +204,8 @@ class Policy:
         commonness = self._commonness.with_changes(
             [target.phrases for target in new.values()], [target.phrases for target in before]
         )
-        return self._followed_by(version, targets, matcher, descriptions, adapter, names, commonness, tables)
+        patterns = self.patterns.with_changes(new, gone)
+        return self._followed_by(version, targets, matcher, descriptions, adapter, patterns, names, commonness, tables)
 
     @property
     def crowded(self) -> bool:
@@ -218,7 +222,15 @@ class Policy:
         descriptions = self.descriptions.compacted() if self.descriptions.crowded else self.descriptions
         names = {audiences: merged(self.targets, tables) for audiences, tables in self._names.items()}
         return self._followed_by(
-            self.version, self.targets, matcher, descriptions, self.adapter, names, self._commonness, self._tables
+            self.version,
+            self.targets,
+            matcher,
+            descriptions,
+            self.adapter,
+            self.patterns,
+            names,
+            self._commonness,
+            self._tables,
         )
 
     def _followed_by(
@@ -228,6 +240,7 @@ class Policy:
         matcher: NameMatcher,
         descriptions: DescriptionIndex,
         adapter: AdapterRef | None,
+        patterns: WithheldPatterns,
         names: NamesByAudience,
         commonness: Commonness,
         tables: Layered[NamesTable | Target],
@@ -236,7 +249,7 @@ class Policy:
         stale = (table.id for before in self._names.values() for table in before)
         now = {table.id: table for tables_of_names in names.values() for table in tables_of_names}
         tables = tables.with_changes(now, stale)
-        policy = Policy(version, targets, matcher, descriptions, adapter, names, tables, commonness)
+        policy = Policy(version, targets, matcher, descriptions, adapter, patterns, names, tables, commonness)
         # Copied first: requests in flight may add to it from another thread.
         policy._phrase_sets.update((id_, known) for id_, known in dict(self._phrase_sets).items() if id_ in tables)
         for id_ in now:
@@ -290,7 +303,7 @@ def compile_policy(
 
 def _nobody(encoder: Encoder | None, least_bits: float) -> Policy:
     matcher, descriptions = NameMatcher({}), DescriptionIndex(encoder=encoder, least_bits=least_bits)
-    nobody = Policy(0, Layered({}), matcher, descriptions, None, {}, Layered({}), UNCOMMON)
+    nobody = Policy(0, Layered({}), matcher, descriptions, None, WithheldPatterns(), {}, Layered({}), UNCOMMON)
     return nobody.with_changes(0)
 
 

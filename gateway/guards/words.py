@@ -13,6 +13,8 @@ from gateway.guards.normalise import BARRIER, Folded, Kind, codes_of, fold, kind
 
 RARE_BITS = 14.0
 
+_COMMON_BITS = 10.0
+_LONG_WORD = 20  # letters
 _LEAST_STEMMED = 4  # letters
 _FEMININE = re.compile(r"er(?:in|innen)\Z")  # German: Lehrerin
 _ENDING = re.compile(r"(?<=[a-z]{3})[aeiou]{0,2}s?\Z")
@@ -87,6 +89,13 @@ def surprisal(word: str) -> float:
     if word.isdigit():
         return min(RARE_BITS, 3.0 * len(word) - (3.0 if re.fullmatch("(?:1[89]|20)[0-9]{2}", word) else 0.0))
     return _ordinary().get(word, RARE_BITS)
+
+
+@cache
+def ordinary_text() -> str:
+    """The commonest words of all languages, and a run of letters as long as a long one."""
+    common = [word for word, bits in _ordinary().items() if bits < _COMMON_BITS]
+    return f"{' '.join(common)} {''.join(common)[:_LONG_WORD]}"
 
 
 @cache

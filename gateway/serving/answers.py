@@ -13,7 +13,9 @@ from vllm.logprobs import Logprob
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
-from gateway.serving.newer_guard import Audit, NewerGuard
+from gateway.guards.audit import Audit
+from gateway.guards.pattern_set import PatternSet
+from gateway.serving.newer_guard import NewerGuard
 from gateway.serving.refusal import certain
 from gateway.serving.watch import NameWatch
 
@@ -39,10 +41,10 @@ class Answers:
         """Whether every answer has ended, by itself or by the audit."""
         return self._open == 0
 
-    def watch(self, newer: NameWatch) -> None:
-        """From the next text on these names may not be said, besides what the audits know."""
+    def watch(self, newer: NameWatch, patterns: PatternSet, prompt: str) -> None:
+        """From the next text on these names and patterns may not be said, besides what the audits know."""
         for guard in self._guards:
-            guard.watch(newer)
+            guard.watch(newer, patterns, prompt)
 
     def end(self) -> None:
         """Every answer that goes on is cut at its next text."""

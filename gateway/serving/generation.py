@@ -19,7 +19,7 @@ from vllm.exceptions import GracefulHTTPError
 from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from gateway.guards.audit import OutputAudit
+from gateway.guards.audit import Audit, OutputAudit
 from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy
 from gateway.guards.tokens import TokenTable
@@ -30,7 +30,6 @@ from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
 from gateway.serving.hops import Hops
 from gateway.serving.live import LivePolicy
-from gateway.serving.newer_guard import Audit
 from gateway.serving.observer import GuardObserver
 from gateway.serving.plan import Phrases, Plan, Planner, Reading, Request
 from gateway.serving.refusal import given_output, shaped
@@ -209,7 +208,9 @@ class Generation:
         if now and not now <= await self._subjects(request, older.policy):
             answers.end()
         else:
-            answers.watch(newer.watch_over(newer.policy.names_withheld(request.caller)))
+            patterns = newer.policy.patterns.withheld(request.caller)
+            prompt = self._planner.text(request) if patterns.reads_prompts else ""
+            answers.watch(newer.watch_over(newer.policy.names_withheld(request.caller)), patterns, prompt)
 
     async def _subjects(self, request: Request, policy: Policy) -> frozenset[str]:
         """Whom a prompt asks about: named, described, or implied."""
@@ -253,8 +254,8 @@ class Generation:
 def _audit(plan: Plan, live: LivePolicy) -> Audit:
     """The audit of one answer: cheap where nobody was named or described."""
     if plan.decision == "pass":
-        return WatchedAudit(live.watch_over(plan.tables))
-    return OutputAudit(_forbidden(plan, live), plan.rewrites)
+        return plan.audited(WatchedAudit(live.watch_over(plan.tables)))
+    return plan.audited(OutputAudit(_forbidden(plan, live), plan.rewrites))
 
 
 def _forbidden(plan: Plan, live: LivePolicy) -> list[Phrases]:

@@ -13,10 +13,13 @@ from vllm import SamplingParams
 from vllm.inputs.engine import TokensInput, tokens_input
 
 from gateway.audience import audiences
+from gateway.guards.audit import Audit
 from gateway.guards.clause import clause
 from gateway.guards.hashed import HashedPhrases
 from gateway.guards.instruction import instruction
 from gateway.guards.matcher import Match
+from gateway.guards.pattern_audit import PatternAudit
+from gateway.guards.pattern_set import NO_PATTERNS, PatternSet
 from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.policy import Policy
 from gateway.guards.relations import Chain, chains
@@ -52,7 +55,8 @@ class Plan:
     """What is done with a request: a canned text, or a prompt for the engine with its tables and rewrites.
 
     `forbidden` is for the audit alone: what is known by its hashes, and tables of which the prompt states a part. With
-    `rewriting`, what the engine says is a draft.
+    `rewriting`, what the engine says is a draft. `patterns` are for the audit, too; `stated` is the prompt where one of
+    them may be repeated from it.
     """
 
     decision: Decision
@@ -62,6 +66,12 @@ class Plan:
     rewrites: Mapping[str, str] = field(default_factory=dict)
     canned: str | None = None
     rewriting: Rewriting | None = None
+    patterns: PatternSet = NO_PATTERNS
+    stated: str = ""
+
+    def audited(self, audit: Audit) -> Audit:
+        """An audit of its answers that looks for the patterns, too."""
+        return PatternAudit(audit, self.patterns, self.stated) if self.patterns else audit
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,10 @@ class Planner:
         self.chat = ChatFormat(tokenizer)
         language("")  # loads its model now, not in the first request
 
+    def text(self, request: Request) -> str:
+        """The rendered prompt."""
+        return self._table.text(request.prompt["prompt_token_ids"]).text
+
     def read(self, request: Request, policy: Policy) -> Reading:
         """Examine the prompt. Relations are looked for where they could change the plan."""
         decoded = self._table.text(request.prompt["prompt_token_ids"])
@@ -117,9 +131,11 @@ class Planner:
         decoded, described = reading.decoded, reading.described
         matches = [*reading.matches, *implied]
         names_tables = policy.names_withheld(request.caller)
+        patterns = policy.patterns.withheld(request.caller)
+        stated = decoded.text if patterns.reads_prompts else ""
         action = policy.response(matches, described)
         if action is None:
-            return Plan("pass", request.prompt, names_tables)
+            return Plan("pass", request.prompt, names_tables, patterns=patterns, stated=stated)
         if action == "refuse":
             return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
         about = dict.fromkeys((*(match.target for match in matches), *described))
@@ -130,6 +146,8 @@ class Planner:
             request.prompt,
             (*names_tables, *(policy.target_table(target) for target in about if unstated[target] is None)),
             tuple(phrases for phrases in (*unstated.values(), *hashes) if phrases is not None),
+            patterns=patterns,
+            stated=stated,
         )
         if matches and action == "ignorance" and self._embeddings is not None:
             return replace(plan, prompt=self._embeddings.corrupted(plan.prompt, decoded, matches))

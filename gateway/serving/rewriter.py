@@ -51,11 +51,11 @@ class Rewriter:
         repeat is no more than a client could have been told; usage is that of the client's prompt and the given text.
         """
         draft = await self._said(plan, request, f"{request.id}-draft", lora, answers=1)
-        prompt = self._guarded(self._prompt, draft, rewriting, phrases)
+        prompt = self._guarded(self._prompt, draft, rewriting, plan, phrases)
         said: list[Said | None] = [None] * request.params.n
         if prompt is not None:
             output = await self._said(replace(plan, prompt=prompt), request, request.id, lora, request.params.n)
-            said = self._guarded(_checked, output, [*phrases, rewriting.forbidden])
+            said = self._guarded(_checked, output, plan, [*phrases, rewriting.forbidden])
         if None in said:
             self._observer.decision("blocked")
         refused = self._guarded(shaped, rewriting.refusal, request.params, tool_forced=request.tool_forced)
@@ -77,20 +77,22 @@ class Rewriter:
                     return output
         raise RuntimeError("the engine ended without an answer")
 
-    def _prompt(self, draft: RequestOutput, rewriting: Rewriting, phrases: Sequence[Phrases]) -> TokensInput | None:
+    def _prompt(
+        self, draft: RequestOutput, rewriting: Rewriting, plan: Plan, phrases: Sequence[Phrases]
+    ) -> TokensInput | None:
         """What the engine is asked to rewrite; None where it does not fit."""
-        told = OutputAudit(phrases).feed(draft.outputs[0].text, final=True).text
+        told = plan.audited(OutputAudit(phrases)).feed(draft.outputs[0].text, final=True).text
         ids = self._planner.chat.question(rewriting.prompt(told))
         return tokens_input(ids) if self._planner.fits(ids) else None
 
 
-def _checked(output: RequestOutput, forbidden: Sequence[Phrases]) -> list[Said | None]:
+def _checked(output: RequestOutput, plan: Plan, forbidden: Sequence[Phrases]) -> list[Said | None]:
     """The rewritten answers, None for each that says nothing, or something forbidden."""
     return [
         Said(part.text, part.finish_reason)
         if part.text.strip()
         and part.finish_reason in ("stop", "length")
-        and not OutputAudit(forbidden).feed(part.text, final=True).blocked
+        and not plan.audited(OutputAudit(forbidden)).feed(part.text, final=True).blocked
         else None
         for part in sorted(output.outputs, key=lambda part: part.index)
     ]
