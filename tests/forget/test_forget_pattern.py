@@ -15,6 +15,7 @@ from gateway.forget.snapshot import NOWHERE
 from gateway.guards.policy import Policy, compile_policy
 from gateway.guards.sample import PromptSample
 from gateway.guards.tokens import TokenTable
+from gateway.worker import ErasureWorker
 from tests.forget.desk import SEALER, Desk
 from tests.forget.test_forget_routes import PATH, assert_problem
 from tests.forget.test_forget_secrecy import everything_in
@@ -81,6 +82,13 @@ async def test_the_same_pattern_is_the_same_wish(http: httpx.AsyncClient) -> Non
     assert (other["duplicate_of"], again["duplicate_of"]) == (None, first["id"])
 
 
+async def test_the_worker_has_nothing_to_ask_about_it(http: httpx.AsyncClient, desk: Desk) -> None:
+    named = (await http.post(PATH, json={"subject": {"name": "Ivo Marlin"}})).json()["id"]
+    await http.post(PATH, json=BODY)
+    worker = ErasureWorker(desk.worker, eraser=None, storage=None)  # type: ignore[arg-type]
+    assert list(worker._situation()[0]) == [named]
+
+
 async def test_a_pattern_is_not_searched_for(http: httpx.AsyncClient) -> None:
     response = await http.post(f"{PATH}/search", json={"subject": {"pattern": PATTERN}})
     assert_problem(response, 422, "validation_failed")
@@ -94,8 +102,7 @@ def test_a_dry_run_counts_the_texts_that_it_matches(monkeypatch: pytest.MonkeyPa
     for prompt in (f"Is {A_KEY} valid?", "What is a key?", "sk-zyxqvalt-short"):
         sample.offer(list(prompt.encode()))
     request = ForgetRequestIn.model_validate(BODY)
-    target = compile_policy(1, {})
-    found = measure(request, target, sample.prompts(TokenTable([bytes([code]) for code in range(256)])))
+    found = measure(request, compile_policy(1, {}), sample.prompts(TokenTable([bytes([code]) for code in range(256)])))
     assert (found.traffic.examined, found.traffic.matched, found.traffic.exact) == (3, 1, 1)
     assert found.benign.matched == 0
     assert {warning.code for warning in found.warnings} == {"very_common", "guard_only_kind"}

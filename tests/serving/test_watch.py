@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.guards.audit import OutputAudit, Released
+from gateway.guards.pattern_set import PatternSet, checked
 from gateway.guards.phrase_set import PhraseSet
 from gateway.serving.newer_guard import NewerGuard
 from gateway.serving.watch import HELD_LETTERS, NameWatch, WatchedAudit
@@ -83,6 +84,20 @@ def test_a_newer_guard_reads_on_from_where_the_older_stands(
     guard.watch(WATCH)
     text, _ = told(guard, cut("".join(after), sizes))
     assert OutputAudit([NAMES]).feed(said, True).blocked or not OutputAudit([NAMES]).feed(said + text, True).blocked
+
+
+def test_a_newer_guard_brings_its_patterns() -> None:
+    keys = PatternSet((checked("sk-live-[a-z0-9]{8}"),))
+    guard = NewerGuard(WatchedAudit(OLDER))
+    assert guard.feed("It is sk-l") == Released("It is sk-l", False)
+    guard.watch(WATCH, keys)
+    assert told(guard, ["ive-12", "34abc", "d, they say"]) == ("", True)
+    again = NewerGuard(WatchedAudit(OLDER))
+    again.watch(WATCH, keys)
+    assert told(again, ["It is sk-live", "-12 and Ve", "nice, they say"]) == (
+        "It is sk-live-12 and Venice, they say",
+        False,
+    )
 
 
 def test_an_answer_that_may_not_go_on_ends() -> None:
