@@ -85,6 +85,7 @@ class _Answer:
         "_released",
         "_source",
         "_tokenizer",
+        "_told",
         "blocked",
         "closed",
     )
@@ -96,6 +97,7 @@ class _Answer:
         self._grammar = params.structured_outputs is not None
         self._source = ""
         self._released = ""
+        self._told = False  # whether any token was handed out
         self._ids: list[int] = []
         self._logprobs: list[dict[int, Logprob] | None] = []
         self.blocked = False
@@ -142,7 +144,7 @@ class _Answer:
         """Hand out the tokens held back. Once something is rewritten, that is at the end of the answer."""
         ids, logprobs = self._ids, self._logprobs
         if self._released != self._source:
-            given: list[int] = self._tokenizer.encode(self._released, add_special_tokens=False)
+            given: list[int] = self._tokenizer.encode(self._released, add_special_tokens=False) or self._end()
             same = next((i for i, pair in enumerate(zip(given, ids, strict=False)) if pair[0] != pair[1]), len(given))
             same = min(same, len(ids))
             ids, logprobs = given, [*logprobs[:same], *certain(given[same:], self._tokenizer)]
@@ -150,7 +152,13 @@ class _Answer:
         completion.logprobs = logprobs if completion.logprobs is not None else None
         self._source, self._released, self._ids, self._logprobs = "", "", [], []
 
+    def _end(self) -> list[int]:
+        """The end token, of an answer of which nothing is told: a stream without any token tells of no end."""
+        end = getattr(self._tokenizer, "eos_token_id", None)
+        return [end] if self.closed and not self._told and isinstance(end, int) else []
+
     def _deliver(self, completion: CompletionOutput) -> bool:
+        self._told = self._told or bool(completion.token_ids)
         whole = self._cumulative
         if whole is not None:
             whole.text += completion.text

@@ -109,6 +109,13 @@ def test_one_blocked_answer_does_not_end_the_others() -> None:
     assert [(part.index, part.text) for part in last.outputs] == [(1, ".")]
 
 
+@pytest.mark.parametrize("chunks", [["Lisbon."], list("Lisbon.")])
+def test_an_answer_of_which_nothing_is_told_has_its_end(chunks: list[str]) -> None:
+    """Where there is no token, vLLM streams no finish reason."""
+    answers = Answers(lambda: audit("Lisbon"), params(RequestOutputKind.DELTA, logprobs=1), Letters())
+    assert run(answers, chunks, logprobs=True) == Told("", chr(Letters.eos_token_id), 1, "stop")
+
+
 def test_final_only_answers_are_cut_and_their_tokens_with_them() -> None:
     answers = Answers(lambda: audit("Lisbon"), params(RequestOutputKind.FINAL_ONLY), Letters())
     released = answers.pass_on(output(completion(0, "In Lisbon, yes.", "length"), finished=True))

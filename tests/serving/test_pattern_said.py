@@ -54,7 +54,8 @@ def test_every_surface(guarded: Gateway) -> None:
     messages = [{"role": "user", "content": TEXT}]
     choice = ask(guarded.client, TEXT).choices[0]
     assert (choice.message.content, choice.finish_reason) == ("", "stop")
-    assert streamed(guarded.client, TEXT)[0] == ""
+    content, _, finish, _ = streamed(guarded.client, TEXT)
+    assert (content, finish) == ("", "stop")
     told = [
         completed(guarded, f"<|user|>{TEXT}<|assistant|>"),
         guarded.client.responses.create(**BODY, input=TEXT, max_output_tokens=24).output_text,
