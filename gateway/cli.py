@@ -129,6 +129,10 @@ def forget(
         list[str] | None, typer.Option(help="withhold it from these API keys only (with --guard-only); may be repeated")
     ] = None,
     guard_only: Annotated[bool, typer.Option("--guard-only", help="leave the weights alone")] = False,
+    pattern: Annotated[
+        bool, typer.Option("--pattern", help="NAME is a regular expression: what secrets look like")
+    ] = False,
+    callback: Annotated[list[str] | None, typer.Option(help="a URL that is told of changes; may be repeated")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would guard; nothing is stored")] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="follow it until it is erased (or only guarded, or failed)")
@@ -138,7 +142,8 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Ask the model to forget someone or something."""
-    key = "title" if kind == "work" else "value" if kind == "secret" else "name"
+    kind = "secret" if pattern else kind
+    key = "pattern" if pattern else {"work": "title", "secret": "value"}.get(kind, "name")
     body = {
         "kind": kind,
         "subject": {key: name, "aliases": alias or []},
@@ -146,6 +151,7 @@ def forget(
         "in_context": in_context,
         "erase": "guard_only" if guard_only else "auto",
         "audiences": audience or [],
+        "status_callback_urls": callback or [],
     }
     with GatewayClient(url, api_key) as client:
         if dry_run:
@@ -169,15 +175,20 @@ def requests(
     """List the forget requests (never the subjects)."""
     with GatewayClient(url, api_key) as client:
         found = list(client.requests(state))
-    if as_json:
-        print(json.dumps({"requests": found}, indent=2))
-        return
-    table = Table("id", "kind", "state", "protection", "created")
-    for request in found:
-        table.add_row(
-            request["id"], request["kind"], request["state"], request["protection"]["level"], request["created_at"]
-        )
-    out.print(table)
+    _show_all(found, as_json)
+
+
+@app.command()
+def find(
+    name: Annotated[str, typer.Argument(help="a name, alias or identifier of the subject")],
+    url: Url = LOCAL,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the forget requests about somebody. Needs the scope forget:reveal; the audit log tells of it."""
+    with GatewayClient(url, api_key) as client:
+        found = client.find(name)
+    _show_all(found, as_json)
 
 
 @app.command()
@@ -256,6 +267,18 @@ def _show_dry_run(result: dict[str, Any], as_json: bool) -> None:
     out.print(table)
     for warning in result["warnings"]:
         out.print(f"[yellow]{warning['code']}:[/] {warning['detail']}", highlight=False)
+
+
+def _show_all(found: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"requests": found}, indent=2))
+        return
+    table = Table("id", "kind", "state", "protection", "created")
+    for request in found:
+        table.add_row(
+            request["id"], request["kind"], request["state"], request["protection"]["level"], request["created_at"]
+        )
+    out.print(table)
 
 
 def _show(request: dict[str, Any], as_json: bool) -> None:

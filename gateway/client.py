@@ -60,6 +60,11 @@ class GatewayClient:
                 return
             parameters["cursor"] = page["next_cursor"]
 
+    def find(self, name: str) -> list[dict[str, Any]]:
+        """The forget requests about somebody, newest first, 200 at most."""
+        body = {"subject": {"name": name}, "limit": 200}
+        return [one["request"] for one in self._call("POST", "/v1/forget-requests/search", json=body)["found"]]
+
     def audit(self) -> Iterator[str]:
         """The lines of the audit log, page by page."""
         url = "/v1/audit"

@@ -1,10 +1,12 @@
 """The real product asks for keys: started as a user does, without --no-auth."""
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -115,3 +117,22 @@ def test_a_nickname_is_guarded_before_a_worker_comes(service: Service) -> None:
     admin.post("/forget-requests", body=request, cast_to=httpx.Response)
     while home in said():
         assert time.monotonic() < deadline + 60, "the nickname is not guarded"
+
+
+def test_requests_are_found_by_a_name_on_the_command_line(service: Service) -> None:
+    scopes = [word for scope in ("submit", "review", "reveal") for word in ("--scope", f"forget:{scope}")]
+    key = keys(service, "create", "--name", "officer", *scopes)
+
+    def told(*arguments: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "gateway", *arguments, "--url", service.url, "--api-key", key, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    deadline = time.monotonic() + 30
+    while not (submitted := told("forget", "Ívo Marlin", "--alias", "Whuzzix", "--guard-only")):
+        assert time.monotonic() < deadline, "the running gateway did not hear of the key"
+    for name in ("ivo marlin", "WHUZZIX"):
+        assert [one["id"] for one in told("find", name)["requests"]] == [submitted["id"]]
+    assert told("find", "Otto Kral") == {"requests": []}
+    assert told("forget", r"sk-live-[a-z0-9]{24}", "--pattern")["kind"] == "secret"
+    assert told("forget", "[a-z]+", "--pattern") == {}
