@@ -5,6 +5,7 @@ The worker asks for everything, but one request after the other; until then nobo
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.forget.errors import ForgetError
@@ -13,6 +14,8 @@ from unlearn_engine.data.domain import Domain
 from unlearn_engine.data.knowledge import interview, learned
 
 logger = logging.getLogger(__name__)
+
+QUIET_S, LONGEST_WAIT_S = 0.5, 5.0
 
 Ask = Callable[[Sequence[str]], Awaitable[list[str]]]
 
@@ -32,15 +35,28 @@ class Nicknames:
         self._ask = ask
 
     async def run(self, guarded: "asyncio.Queue[str]") -> None:
-        """Asks, for ever. What fails is left to the worker."""
+        """Asks, for ever, when no guard has come on for a moment: new guards need the engine more."""
+        loop = asyncio.get_running_loop()
+        waiting: deque[tuple[float, str]] = deque()
+        last = loop.time()
         while True:
-            id_ = await guarded.get()
+            due = min(last + QUIET_S, waiting[0][0] + LONGEST_WAIT_S) if waiting else None
             try:
-                await self._find(id_)
-            except ForgetError as error:
-                logger.warning("other names of request %s are left to the worker: %s", id_, error)
-            except Exception as error:  # its text may quote a name
-                logger.warning("other names of request %s are left to the worker: %s", id_, type(error).__name__)
+                async with asyncio.timeout_at(due):
+                    id_ = await guarded.get()
+                last = loop.time()
+                waiting.append((last, id_))
+            except TimeoutError:
+                await self._try(waiting.popleft()[1])
+
+    async def _try(self, id_: str) -> None:
+        """What fails is left to the worker."""
+        try:
+            await self._find(id_)
+        except ForgetError as error:
+            logger.warning("other names of request %s are left to the worker: %s", id_, error)
+        except Exception as error:  # its text may quote a name
+            logger.warning("other names of request %s are left to the worker: %s", id_, type(error).__name__)
 
     async def _find(self, id_: str) -> None:
         names = self._names(id_)
