@@ -54,6 +54,14 @@ _GROUP = (32, 64, 128)  # may be the first, second, third character of four that
 
 
 _BASE64_ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+_GROUP_CHARS = (
+    "".join(char for value, char in enumerate(_BASE64_ALPHABET) if 8 <= value < 32),
+    "".join(char for value, char in enumerate(_BASE64_ALPHABET) if 2 <= value % 16 < 8),
+    "".join(char for value, char in enumerate(_BASE64_ALPHABET) if value % 4 < 2),
+)
+_FOUR = "".join(f"[{re.escape(chars)}]" for chars in _GROUP_CHARS) + "[A-Za-z0-9+/_-]"
+# All base64 that is read has one of these, a change or two fours at the start of a run; most ordinary text has none.
+_MAYBE_BASE64 = re.compile(rf"[a-z0-9][A-Z]|[A-Za-z][0-9]|[0-9][a-z]|=|(?<![A-Za-z0-9+/_-]){_FOUR}{_FOUR}")
 
 
 def _class_table() -> NDArray[np.uint8]:
@@ -65,9 +73,7 @@ def _class_table() -> NDArray[np.uint8]:
         (_DIGIT | _BASE64_CHAR, string.digits),
         (_BASE64_CHAR, "+/_-"),
         (_HEX_CHAR, string.hexdigits + "x ,:-"),
-        (_GROUP[0], [char for value, char in enumerate(_BASE64_ALPHABET) if 8 <= value < 32]),
-        (_GROUP[1], [char for value, char in enumerate(_BASE64_ALPHABET) if 2 <= value % 16 < 8]),
-        (_GROUP[2], [char for value, char in enumerate(_BASE64_ALPHABET) if value % 4 < 2]),
+        *zip(_GROUP, _GROUP_CHARS, strict=True),
     ):
         table[[ord(char) for char in characters]] |= flags
     return table
@@ -151,6 +157,8 @@ def _local(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _packed(text: str) -> Iterator[tuple[int, int, str]]:
     """Stretches of hex and base64 that decode to text: start, end, what they say."""
+    if not (_MAYBE_BASE64.search(text) or _HEX.search(text)):
+        return
     codes = codes_of(text)
     classes = _CLASSES[np.minimum(codes, 128)]
     for start, end in _runs(classes & _HEX_CHAR, _LEAST_HEX_CHARS).tolist():

@@ -1,17 +1,20 @@
 """Names by their look: digits and signs for letters (R4b0 K3lr1n), a capital I for an l, a Greek Ν for an N."""
 
+import re
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.excerpts import near
-from gateway.guards.normalise import Folded, Kind, codes_of, fold_codes, homoglyphs, kinds_of
+from gateway.guards.normalise import BARRIER, Folded, Kind, codes_of, fold_codes, homoglyphs, kinds_of
 
 _LEET_DIGITS = dict(zip("013456789", "oieasbtbg", strict=True))
 _LEET_SIGNS = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e"}
 _LOOKALIKE_LETTERS = str.maketrans({"l": "i", **_LEET_DIGITS})
 _GENUINE_SHARE = 0.3
+# Ordinary English text has none of this: a digit or sign beside a letter, an I after a small letter, another script.
+_MAYBE = re.compile(rf"[A-Za-z][013-9@$!|]|[013-9@$!|][A-Za-z]|[a-z]I|[^\x00-\x7f{BARRIER}]")
 
 
 @cache
@@ -35,6 +38,8 @@ def lookalike_key(letters: str) -> str:
 
 def fold_lookalike(text: str) -> Folded | None:
     """Fold what is near digits and signs among letters, read as those they imitate, and i = l; None without any."""
+    if not _MAYBE.search(text):
+        return None
     table, signs = _lookalikes()
     codes = codes_of(text)
     kinds = kinds_of(codes)

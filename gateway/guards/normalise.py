@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ import confusable_homoglyphs
 import numpy as np
 from numpy.typing import NDArray
 
+RECENT_TEXTS = 4  # several readers ask for the same prompt one after the other
 BARRIER = "\udcff"  # no UTF-8 text decodes to it; kept by `fold`, so nothing ever matches across it
 
 
@@ -217,6 +218,7 @@ SYMBOLS = _Symbols()
 """Folding of single characters, for streams: the same as `fold`, remembered."""
 
 
+@lru_cache(maxsize=RECENT_TEXTS)
 def fold(text: str) -> Folded:
     """Fold text in linear time; never raises."""
     codes = codes_of(text)
@@ -228,11 +230,14 @@ def kinds_of(codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
     return _TABLE.kinds_of(codes)
 
 
+@lru_cache(maxsize=RECENT_TEXTS)
 def codes_of(text: str) -> NDArray[np.uint32]:
-    """The code points of a text, [characters]."""
-    if text.isascii():
-        return np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.uint32)
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    """The code points of a text, [characters]; read-only."""
+    if not text.isascii():
+        return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.uint32)
+    codes.flags.writeable = False
+    return codes
 
 
 def fold_codes(codes: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> Folded:
