@@ -12,6 +12,7 @@ from gateway.guards.pattern import BadPattern, compiled
 from gateway.guards.pattern_audit import PatternAudit
 from gateway.guards.pattern_set import HELD_CHARACTERS, PatternSet, checked
 from gateway.guards.policy import Target, compile_policy
+from tests.audits import told
 
 KEY = r"sk-live-[A-Za-z0-9]{24,40}"
 HOST = r"[a-z0-9-]{1,40}\.corp\.example"
@@ -35,16 +36,6 @@ texts = st.text(alphabet="abcAB1-. é\n", max_size=30)
 
 def patterns(*expressions: str, lenient: bool = False) -> PatternSet:
     return PatternSet(tuple(map(checked, expressions)), (lenient,) * len(expressions))
-
-
-def told(audit: PatternAudit, chunks: list[str]) -> tuple[str, bool]:
-    text = ""
-    for number, chunk in enumerate(chunks):
-        released = audit.feed(chunk, number == len(chunks) - 1)
-        text += released.text
-        if released.blocked:
-            return text, True
-    return text, False
 
 
 def audited(read: PatternSet, chunks: list[str], prompt: str = "") -> tuple[str, bool]:

@@ -11,6 +11,7 @@ from gateway.guards.pattern_set import PatternSet, checked
 from gateway.guards.phrase_set import PhraseSet
 from gateway.serving.newer_guard import NewerGuard
 from gateway.serving.watch import HELD_LETTERS, NameWatch, WatchedAudit
+from tests.audits import told
 
 NAMES = PhraseSet(["Venice Bunzar", "Otto Kral", "王小明"])
 WATCH = NameWatch([NAMES])
@@ -27,16 +28,6 @@ def cut(text: str, sizes: list[int]) -> list[str]:
         chunks.append(text[at : at + size])
         at, turn = at + size, turn + 1
     return chunks or [""]
-
-
-def told(audit: OutputAudit | WatchedAudit | NewerGuard, chunks: list[str]) -> tuple[str, bool]:
-    text = ""
-    for number, chunk in enumerate(chunks):
-        released = audit.feed(chunk, number == len(chunks) - 1)
-        text += released.text
-        if released.blocked:
-            return text, True
-    return text, False
 
 
 @given(st.lists(words, max_size=12).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=3))
