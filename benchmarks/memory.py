@@ -48,7 +48,9 @@ class _Rows:
 
     def item(self, rng: random.Random) -> Item:
         row, twin = self.retained(rng), self.retained(rng)
-        return Item(row.prompt, twin.prompt, len(row.prompt) // 2, *[row.answer] * 5)
+        return Item(
+            row.prompt, twin.prompt, len(row.prompt) // 2, row.answer, row.answer, row.answer, row.answer, row.answer
+        )
 
     def retained(self, rng: random.Random) -> Row:
         answer = self._work.answer

@@ -34,7 +34,6 @@ from gateway.security.sealing_keys import SealingKeys
 from gateway.serving.environment import freeze_heap
 from gateway.serving.watch import NameWatch
 from gateway.settings import load_settings
-from gateway.upkeep import background_tasks
 
 START_LIMIT_S = 60.0
 
@@ -86,7 +85,7 @@ async def serve(port: int) -> None:
     """Serve until SIGTERM; prints READY once the policy is enforced."""
     settings, held = load_settings(None), HeldPolicy()
     stopping = asyncio.Event()
-    async with policy_plane(settings, held.apply) as plane, background_tasks() as background:
+    async with policy_plane(settings, held.apply) as plane:
         app = FastAPI()
         for router in (*plane.routers(closing=stopping.is_set), held.router()):
             app.include_router(router)
@@ -103,7 +102,7 @@ async def serve(port: int) -> None:
         watch_logs(lambda: held.policy)
         freeze_heap()
         serving = asyncio.create_task(server.serve())
-        await plane.start(background)
+        await plane.start()
         print("READY", flush=True)
         await serving
 

@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -99,13 +100,15 @@ class Service:
 
 
 @contextmanager
-def running_service(data_dir: Path, *options: str, log: Path | None = None) -> Iterator[Service]:
+def running_service(
+    data_dir: Path, *options: str, log: Path | None = None, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Service]:
     """`unlearn-gateway serve` on the demo model, ready to answer, its worker loaded; stopped by SIGTERM afterwards."""
     port = free_port()
     command = [sys.executable, "-m", "gateway", "serve", "--data-dir", str(data_dir), "--port", str(port)]
     command += ["--no-auth", "--allow-guards-off", *options]
     with (log or Path(os.devnull)).open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, env={**os.environ, **environment})
         service = Service(f"http://127.0.0.1:{port}", process)
         try:
             wait_until_ready(service)

@@ -41,7 +41,7 @@ class Variant:
 
 async def serve_all(options: ServeOptions, names: int, adapter: Path | None) -> None:
     """Run all applications until killed; prints `READY` and their ports: vLLM's own, the guarded, with the adapter."""
-    from gateway.serving.environment import has_gpu, prepare_environment
+    from gateway.serving.environment import freeze_heap, has_gpu, prepare_environment
 
     prepare_environment(cpu=not has_gpu(), verbose=False)
     import uvicorn
@@ -70,6 +70,7 @@ async def serve_all(options: ServeOptions, names: int, adapter: Path | None) -> 
         listeners = [listen("127.0.0.1", 0) for _ in apps]
         for listener in listeners:
             listener.listen()  # early clients wait instead of being refused
+        freeze_heap()  # as the gateway does once it is up
         print("READY", *(listener.getsockname()[1] for listener in listeners), flush=True)
         servers = [uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)) for app in apps]
         await asyncio.gather(*(server.serve([listener]) for server, listener in zip(servers, listeners, strict=True)))

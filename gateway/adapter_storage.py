@@ -1,7 +1,8 @@
 """Adapters by digest: verified before they are used, and brought from storage that replicas and workers share."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,15 @@ from unlearn_engine.adapter_digest import FILES, contents_of, digest_of
 from unlearn_engine.durable import whole_folder
 
 Fetch = Callable[[str, str], Path]
+
+# By the class's name: what a storage raises is its library's, which is not imported before it is needed.
+REASONS = {
+    "FileNotFoundError": "it is not there: the bucket or folder of UNLEARN_ADAPTERS_URL must exist",
+    "PermissionError": "these credentials are refused: they must be good to list, read and write there",
+    "EndpointConnectionError": "the storage does not answer: look at the network, and at AWS_ENDPOINT_URL if it is set",
+    "NoCredentialsError": "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile",
+    "ImportError": "its library is missing: install the extra s3, or the package of fsspec for this kind of storage",
+}
 
 
 def as_published(_: str, published_at: str) -> Path:
@@ -23,6 +33,7 @@ class AdapterStorage:
     Args:
         folder: adapters of this machine, each in a folder named by its digest.
         url: what all machines share, for fsspec (`s3://bucket/adapters`, a mounted folder); None: they share `folder`.
+            Bucket or folder must be there: made here, it would be on nobody else's share, or in a misspelt bucket.
     """
 
     def __init__(self, folder: Path, url: str | None = None) -> None:
@@ -51,15 +62,14 @@ class AdapterStorage:
         """
         if self._url is None:
             return
-        try:
+        with _explained(f"adapter {digest} could not be published"):
             storage, root = _opened(self._url)
             if storage.exists(f"{root}/{digest}/{FILES[-1]}"):
                 return
-            storage.makedirs(f"{root}/{digest}", exist_ok=True)
+            with suppress(FileExistsError):
+                storage.mkdir(f"{root}/{digest}", create_parents=False)
             for name, content in zip(FILES, contents_of(folder), strict=True):  # the manifest last: all is there
                 storage.pipe_file(f"{root}/{digest}/{name}", content)
-        except Exception as error:  # of whatever library speaks to the storage; its words may hold its keys
-            raise AdapterUnavailable(f"adapter {digest} could not be published: {type(error).__name__}") from None
 
     def _found(self, digest: str, published_at: str) -> Path:
         own = self.folder / digest
@@ -80,11 +90,9 @@ class AdapterStorage:
 
     def _downloaded(self, digest: str) -> Sequence[bytes]:
         assert self._url is not None  # noqa: S101 the caller has looked
-        try:
+        with _explained(f"adapter {digest} could not be fetched"):
             storage, root = _opened(self._url)
             contents = [bytes(storage.cat_file(f"{root}/{digest}/{name}")) for name in FILES]
-        except Exception as error:
-            raise AdapterUnavailable(f"adapter {digest} could not be fetched: {type(error).__name__}") from None
         if digest_of(contents) != digest:
             raise AdapterUnavailable(f"the files of adapter {digest} in the storage are not those that were published")
         return contents
@@ -97,6 +105,17 @@ def _opened(url: str) -> tuple[Any, str]:
     storage, root = url_to_fs(url)
     storage.invalidate_cache()
     return storage, str(root)
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Raises AdapterUnavailable for whatever the library of a storage raises, whose words may hold its keys."""
+    try:
+        yield
+    except Exception as error:
+        names = [kind.__name__ for kind in type(error).__mro__]
+        reason = next((REASONS[name] for name in names if name in REASONS), "the storage failed")
+        raise AdapterUnavailable(f"{what}: {reason} ({names[0]})") from None
 
 
 def _has(folder: Path, digest: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.forget.worker_store import WorkerStore
@@ -14,25 +15,43 @@ _PARTIAL = ".partial-"  # what `whole_folder` leaves when its process is killed
 _ASIDE = ".swept-"
 
 
-def sweep(directory: Path, store: WorkerStore, keep_s: float = KEEP_S) -> int:
-    """Deletes what nothing in the store refers to, once it is `keep_s` old; returns how many folders that were.
+class Sweep:
+    """Deletes what nothing in the store has referred to for `keep_s`, as far as this process has seen.
 
     Nothing is deleted while any worker holds a request: its adapter is written before it is published. An erasure that
     begins while this runs may come to the same adapter; therefore a folder is taken out of its place first, and put
     back if it is needed after all: by the next sweep, if this one is killed.
     """
-    _put_back(directory, store)
-    quiet, needed = store.adapters_in_use()
-    if not quiet:
-        return 0
-    swept = 0
-    for folder in directory.iterdir():
-        is_adapter = _DIGEST.fullmatch(folder.name) is not None
-        if folder.name in needed or not (is_adapter or folder.name.startswith((_PARTIAL, _ASIDE))):
-            continue
-        if _age_s(folder) >= keep_s:
-            swept += _take_aside(folder, store) if is_adapter else _delete(folder)
-    return swept
+
+    def __init__(
+        self,
+        directory: Path,
+        store: WorkerStore,
+        keep_s: float = KEEP_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._keep_s = keep_s
+        self._clock = clock
+        self._needless_since: dict[str, float] = {}
+
+    def run(self) -> int:
+        """One look at all folders; returns how many were deleted."""
+        _put_back(self._directory, self._store)
+        quiet, needed = self._store.adapters_in_use()
+        now, seen = self._clock(), {}
+        for folder in self._directory.iterdir():
+            is_adapter = _DIGEST.fullmatch(folder.name) is not None
+            if folder.name not in needed and (is_adapter or folder.name.startswith((_PARTIAL, _ASIDE))):
+                seen[folder.name] = self._needless_since.get(folder.name, now)
+        self._needless_since = seen
+        if not quiet:
+            return 0
+        due = [self._directory / name for name, since in seen.items() if now - since >= self._keep_s]
+        return sum(
+            _take_aside(folder, self._store) if _DIGEST.fullmatch(folder.name) else _delete(folder) for folder in due
+        )
 
 
 def _put_back(directory: Path, store: WorkerStore) -> None:
@@ -60,10 +79,3 @@ def _take_aside(folder: Path, store: WorkerStore) -> int:
 def _delete(folder: Path) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     return 1
-
-
-def _age_s(folder: Path) -> float:
-    try:
-        return time.time() - folder.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

@@ -14,6 +14,7 @@ from gateway.deployment import deployment
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.errors import ForgetError
 from gateway.forget.proof_routes import router as proof_router
+from gateway.forget.replica import Unready
 from gateway.guards.policy import Policy
 from gateway.guards.sample import SampledPrompt
 from gateway.log_filter import watch_logs
@@ -23,7 +24,6 @@ from gateway.serving.environment import has_gpu, prepare_environment
 from gateway.serving.errors import ServingError
 from gateway.serving.host import ServeOptions, Serving, serve
 from gateway.settings import Settings
-from gateway.upkeep import background_tasks
 from gateway.worker_process import WorkerProcess
 from unlearn_engine.demo import BASE_PATH
 
@@ -56,26 +56,28 @@ class _Gateway:
         settings = self._settings
         prepare_environment(cpu=not has_gpu(), verbose=settings.verbose)
         folder = model_folder(settings.model)
-        async with (
-            policy_plane(settings, self._apply, self._tell, self._guarded.put_nowait) as plane,
-            background_tasks() as background,
-        ):
+        on_guarded = self._guarded.put_nowait if settings.interviews else _passed_over
+        async with policy_plane(settings, self._apply, self._tell, on_guarded) as plane:
             worker = WorkerProcess(settings, plane.redis_url, "loading" if settings.worker else "off")
 
             async def on_ready(serving: Serving) -> None:
                 self._serving = serving
                 watch_logs(self._policy)
                 self._tell("loading the policy")
-                await plane.start(background)
-                nicknames = Nicknames(plane.store, domain, plane.replica.names, serving.engine.answers)
-                background(nicknames.run(self._guarded))
+                await plane.start()
+                if settings.interviews:
+                    interviews = Interviews(plane.store, domain, plane.replica.names, serving.engine.answers)
+                    for request_id in plane.replica.requests:
+                        self._guarded.put_nowait(request_id)
+                    serving.engine.tell_subjects(interviews.hurry)
+                    plane.background.start("interviews", lambda: interviews.run(self._guarded))
                 if settings.worker:
-                    background(worker.keep())
-                self._greet(serving.url)
+                    plane.background.start("worker", worker.keep)
+                self._greet(serving.url, plane.replica.unready)
 
             self._tell("reading the layer map")
             # Imported here: it brings torch, which reads the environment prepared above.
-            from gateway.nicknames import Nicknames
+            from gateway.interviews import Interviews
             from unlearn_engine.adapter import MAX_RANK
             from unlearn_engine.data.domain import domain_for
             from unlearn_engine.layers import load_or_compute_layer_map
@@ -140,8 +142,9 @@ class _Gateway:
     def _tell(self, step: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._started:5.1f} s[/]  {step}", highlight=False)
 
-    def _greet(self, url: str) -> None:
-        self._tell(f"[bold green]ready[/] at [bold]{url}[/]")
+    def _greet(self, url: str, unready: Unready | None) -> None:
+        how = f"[yellow]not ready ({unready}), listening[/]" if unready else "[bold green]ready[/]"
+        self._tell(f"{how} at [bold]{url}[/]")
         if self._settings.auth:
             self._console.print("API keys: unlearn-gateway keys create --name WHOSE --scope chat", markup=False)
         else:
@@ -156,3 +159,7 @@ class _Gateway:
                 "[yellow]--allow-guards-off: the header X-Unlearn-Guards bypasses the guards. Never in production.[/]",
                 soft_wrap=True,
             )
+
+
+def _passed_over(request_id: str) -> None:
+    """Nobody waits for what is guarded."""

@@ -111,7 +111,7 @@ def worker(
 ) -> None:
     """Run an erasure worker alone (more of them, or on another machine with the same data directory)."""
     settings = read_settings(config, model=model, data_dir=data_dir, redis_url=redis_url, worker_threads=worker_threads)
-    from gateway.worker import leave_with_parent, work
+    from gateway.worker_loop import leave_with_parent, work
 
     if parent is not None:
         leave_with_parent(parent)

@@ -24,6 +24,9 @@ guard_decisions = Counter("unlearn_guard_decisions", "What the guards decided ab
 guard_latency = Histogram("unlearn_guard_latency_seconds", "Time in a guard stage", ["stage"], buckets=STAGE_BUCKETS)
 guard_hops = Counter("unlearn_guard_hops", "Relations in prompts of which the model was asked whom they mean", ["hop"])
 swaps = Counter("unlearn_adapter_swaps", "Adapter hot swaps by result", ["result"])
+background_failures = Counter(
+    "unlearn_background_failures", "Times that a part of what runs in the background failed", ["part"]
+)
 
 callbacks_sent = Counter("unlearn_callbacks", "Attempts to deliver a callback by result", ["result"])
 callbacks_waiting = Gauge("unlearn_callbacks_waiting", "Callbacks under way (pending) and given up (dead)", ["status"])

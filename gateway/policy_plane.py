@@ -2,21 +2,22 @@
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 
 from gateway.adapter_storage import AdapterStorage
+from gateway.background import Background
 from gateway.controllers import callback_rules, callbacks, opendsr_router
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import router as audit_router
 from gateway.forget.callback_routes import router as callback_router
 from gateway.forget.dry_run import DryRuns
 from gateway.forget.embedded import EmbeddedRedis
+from gateway.forget.errors import StoreRefused, StoreUnavailable
 from gateway.forget.facts_at_rest import facts_at_rest
 from gateway.forget.identity import replica_identity
 from gateway.forget.jobs import Jobs
@@ -30,6 +31,7 @@ from gateway.forget.store import Store
 from gateway.guards.descriptions import PRECISION_BITS, RECALL_BITS
 from gateway.guards.encoder import load_encoder
 from gateway.guards.policy import Policy, compile_policy
+from gateway.readiness import readiness_router
 from gateway.security.forms import NewKey, make
 from gateway.security.gate import Gate
 from gateway.security.key_store import KeyStore
@@ -44,17 +46,10 @@ from gateway.tracing import start_tracing, tracing
 from gateway.upkeep import note_use, purge, reconcile, show_metrics
 from gateway.worker_process import WorkerState
 
+logger = logging.getLogger(__name__)
+
 FIRST_POLICY_S = 30.0
-
-
-class Readiness(BaseModel):
-    """Why this replica is ready, or is not."""
-
-    ready: bool
-    policy_version: int
-    store_up: bool
-    orphans: int
-    worker: WorkerState
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0  # between tries to reach a store that is away at the start
 
 
 @dataclass(frozen=True)
@@ -74,6 +69,8 @@ class PolicyPlane:
     ring: KeyRing
     replica: Replica
     used: dict[str, float]  # API keys, and when they were last used here
+    background: Background
+    opened: asyncio.Event  # the store was reached, and is ours
 
     def routers(
         self,
@@ -96,7 +93,7 @@ class PolicyPlane:
             opendsr_router(self.settings, self.store, self.signer),
             key_router(self.keys),
             audit_router(self.audit_log, self.signer),
-            self._readiness(closing, worker),
+            readiness_router(self.replica, self.opened.is_set, lambda: self.background.failing, closing, worker),
         ]
 
     def guard(self, app: FastAPI) -> None:
@@ -113,39 +110,47 @@ class PolicyPlane:
         if tracing():
             app.add_middleware(Traced)
 
-    async def start(self, background: Callable[[Awaitable[None]], None]) -> None:
-        """Follows the policy from now on; returns when it is enforced, or after half a minute."""
-        background(self.replica.run())
-        background(reconcile(self.jobs))
-        background(callbacks(self.settings, self.outbox, self.sealer, self.signer).run())
-        background(purge(self.store, self.settings.training_inputs_kept_s))
-        background(show_metrics(self.replica, self.store, self.jobs, self.outbox))
-        background(note_use(self.keys, self.used))
+    async def open(self) -> None:
+        """Looks whether the store can be used, with our keys; makes the bootstrap key.
+
+        Raises:
+            StoreUnavailable, SealError
+            ServingError: the bootstrap key is none.
+        """
+        await self.store.check()
+        await _make_bootstrap_key(self.settings, self.keys)
+        self.opened.set()
+
+    async def start(self) -> None:
+        """Follows the policy from now on; returns when it is enforced, after half a minute, or when Redis is away."""
+        run = self.background.start
+        run("policy", self.replica.run)
+        run("jobs", lambda: reconcile(self.jobs))
+        run("callbacks", callbacks(self.settings, self.outbox, self.sealer, self.signer).run)
+        run("retention", lambda: purge(self.store, self.settings.training_inputs_kept_s))
+        run("metrics", lambda: show_metrics(self.replica, self.store, self.jobs, self.outbox))
+        run("key_use", lambda: note_use(self.keys, self.used))
+        if not self.opened.is_set():
+            run("store", self._open_when_there)
+            return
         deadline = time.monotonic() + FIRST_POLICY_S
         while not self.replica.ready and time.monotonic() < deadline:  # noqa: ASYNC110 a property of two clocks
             await asyncio.sleep(0.01)
 
+    async def _open_when_there(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self.opened.is_set():
+            try:
+                await self.open()
+            except StoreRefused:
+                raise
+            except StoreUnavailable:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
     async def enqueue(self, kind: str, request_id: str) -> None:
         """Hands a job to the workers."""
         await asyncio.to_thread(self.jobs.enqueue, kind, request_id)
-
-    def _readiness(self, closing: Callable[[], bool], worker: Callable[[], WorkerState]) -> APIRouter:
-        router = APIRouter(tags=["operations"])
-
-        @router.get("/ready", responses={503: {"model": Readiness}})
-        async def ready() -> JSONResponse:
-            """200 when the policy is enforced, the canary passed and the store was heard recently; else 503."""
-            replica = self.replica
-            readiness = Readiness(
-                ready=replica.ready and not closing(),
-                policy_version=replica.version,
-                store_up=replica.store_up,
-                orphans=replica.orphans,
-                worker=worker(),
-            )
-            return JSONResponse(readiness.model_dump(), 200 if readiness.ready else 503)
-
-        return router
 
 
 @contextlib.asynccontextmanager
@@ -158,7 +163,8 @@ async def policy_plane(
     """Connects all parts, with a Redis of our own where the settings name none; nothing is followed yet.
 
     `apply` enforces a policy (`gateway.forget.replica`); `tell` gets a line for each step, `on_guarded` the id of each
-    request whose guard came on everywhere because of this replica.
+    request whose guard came on everywhere because of this replica. A Redis that is away is waited for once `start` has
+    been called; one that does not let us in is an error.
 
     Raises:
         ForgetError: Redis, the keys or the files of this replica cannot be used.
@@ -176,13 +182,10 @@ async def policy_plane(
         sealer = AesGcmSealer(key_source(settings))
         store = Store.from_url(redis_url, sealer, facts)
         stack.push_async_callback(store.aclose)
-        await store.check()
-        await store.check_keys()
         jobs = Jobs.from_url(redis_url, sealer)
         stack.callback(jobs.close)
         keys = KeyStore.from_url(redis_url)
         stack.push_async_callback(keys.aclose)
-        await _make_bootstrap_key(settings, keys)
         audit_log = AuditLog.from_url(redis_url)
         stack.push_async_callback(audit_log.aclose)
         outbox = Outbox.from_url(redis_url)
@@ -206,8 +209,29 @@ async def policy_plane(
             fetch=storage.fetch,
         )
         plane = PolicyPlane(
-            settings, redis_url, store, jobs, keys, audit_log, outbox, sealer, signer, storage, ring, replica, used={}
+            settings,
+            redis_url,
+            store,
+            jobs,
+            keys,
+            audit_log,
+            outbox,
+            sealer,
+            signer,
+            storage,
+            ring,
+            replica,
+            used={},
+            background=await stack.enter_async_context(Background()),
+            opened=asyncio.Event(),
         )
+        try:
+            await plane.open()
+        except StoreRefused:
+            raise
+        except StoreUnavailable as away:
+            tell(f"Redis is away ({away}): starting without it, not ready until it answers")
+            logger.warning("Redis is away, it is waited for: %s", away)
         yield plane
 
 

@@ -7,7 +7,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from gateway.audience import Audience
 from gateway.forget.address import parse_address
+from gateway.security.rates import RATE_PATTERN
 from unlearn_engine.demo import BASE_PATH
 
 SEALING_SETTINGS = ("sealing_key_file", "sealing_keys", "sealing_key_command")
@@ -56,6 +58,22 @@ class Settings(BaseSettings):
     oidc_scopes: dict[str, list[str]] = Field(
         default_factory=dict, description="scopes for a value of that claim; default: the values are scopes"
     )
+    oidc_audiences_claim: str | None = Field(
+        None, description="the claim with the audiences of a holder; default: none, so that everything is withheld"
+    )
+    oidc_audiences: dict[str, list[Audience]] = Field(
+        default_factory=dict, description="audiences for a value of that claim; default: the values are audiences"
+    )
+    oidc_rate_claim: str | None = Field(None, description="the claim with a holder's rate, like 600/minute")
+    oidc_rate: str | None = Field(
+        None, pattern=RATE_PATTERN, description="the rate of holders whose token has none; default: unlimited"
+    )
+    oidc_concurrency_claim: str | None = Field(
+        None, description="the claim with how many requests a holder may have under way at a time, per replica"
+    )
+    oidc_concurrency: PositiveInt | None = Field(
+        None, description="the same for holders whose token says none; default: unlimited"
+    )
     allow_guards_off: bool = Field(
         False, description="honour the header X-Unlearn-Guards: off | base (measurement only: it bypasses the guards)"
     )
@@ -82,8 +100,12 @@ class Settings(BaseSettings):
         True,
         description="ask the model whom a prompt means by a relation (the mentor of S), so that it is guarded, too",
     )
+    interviews: bool = Field(
+        True,
+        description="ask the model what it knows of somebody as soon as the guard is on, before a worker does",
+    )
     facts_at_rest: Literal["plain", "hashed"] = Field(
-        "plain", description="how what the worker learns about subjects lies in Redis; hashed: as keyed hashes only"
+        "plain", description="how what the model knows of subjects lies in Redis; hashed: as keyed hashes only"
     )
     facts_key_file: Path | None = Field(
         None, description="the key of those hashes, 32 bytes; default: facts.key in the data directory, made if missing"

@@ -2,50 +2,24 @@
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 from gateway import metrics
 from gateway.actor import acting
 from gateway.forget.errors import StoreUnavailable
 from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
-from gateway.forget.model import State
 from gateway.forget.outbox import Outbox
 from gateway.forget.replica import Replica
 from gateway.forget.store import Store
 from gateway.security.key_store import KeyStore
 
-logger = logging.getLogger(__name__)
-
 PURGE_EVERY_S = 60.0
 NOTE_USE_EVERY_S = 60.0
-
-
-@contextlib.asynccontextmanager
-async def background_tasks() -> AsyncIterator[Callable[[Awaitable[None]], None]]:
-    """Starts tasks that are cancelled, and waited for, at the end; one that fails is told in the log."""
-    tasks: set[asyncio.Future[None]] = set()
-
-    def start(work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        tasks.add(task)
-        task.add_done_callback(_report)
-
-    try:
-        yield start
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _report(task: "asyncio.Future[None]") -> None:
-    if not task.cancelled() and (error := task.exception()):
-        logger.error("a background task ended: %s", type(error).__name__)
+MEASURED = 200  # erased requests, the newest, over which measures are averaged
 
 
 async def show_metrics(replica: Replica, store: Store, jobs: Jobs, outbox: Outbox) -> None:
     """What /metrics tells of policy, requests, jobs and callbacks is renewed now and then."""
+    shown = (-1, -1)
     while True:
         metrics.policy_version.set(replica.version)
         metrics.store_up.set(replica.store_up)
@@ -55,8 +29,10 @@ async def show_metrics(replica: Replica, store: Store, jobs: Jobs, outbox: Outbo
             metrics.show_requests(await store.counts())
             metrics.show_jobs(await asyncio.to_thread(jobs.counts))
             metrics.show_callbacks(*(await outbox.dead(1))[:2])
-            erased, _ = await store.page(state=State.ERASED, limit=200)
-            metrics.show_verifications(request.verification for request in erased if request.verification)
+            latest, verifications = await store.verifications(MEASURED, shown)
+            if latest != shown:
+                metrics.show_verifications(verifications)
+                shown = latest
         await asyncio.sleep(metrics.REFRESH_S)
 
 

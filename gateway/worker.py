@@ -1,23 +1,12 @@
 """The erasure worker: takes requests from the queue, changes the weights, verifies, publishes the composite adapter."""
 
 import logging
-import os
-import signal
-import sys
-import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict
-from types import FrameType
-from typing import Any
-
-from redis.exceptions import RedisError
-from rq import SimpleWorker
-from rq.serializers import JSONSerializer
 
 from gateway.adapter_storage import AdapterStorage
-from gateway.adapter_sweep import KEEP_S, sweep
-from gateway.forget.embedded import EmbeddedRedis
+from gateway.adapter_sweep import KEEP_S, Sweep
 from gateway.forget.errors import (
     AdapterUnavailable,
     CompositeConflict,
@@ -26,36 +15,22 @@ from gateway.forget.errors import (
     StaleAttempt,
     StoreUnavailable,
 )
-from gateway.forget.facts_at_rest import facts_at_rest
-from gateway.forget.jobs import QUEUE
 from gateway.forget.model import State
-from gateway.forget.queue_connection import connect_queue
-from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.snapshot import Composite
 from gateway.forget.worker_store import Attempt, WorkerStore
-from gateway.log_filter import SpokenOf, watch_lines
-from gateway.model_files import model_folder
-from gateway.security.sealing_keys import key_source
-from gateway.settings import Settings
-from gateway.tracing import span, start_tracing
+from gateway.log_filter import SpokenOf
+from gateway.tracing import span
 from unlearn_engine import adapter as adapters
 from unlearn_engine.adapter import Adapter
-from unlearn_engine.data.domain import domain_for
 from unlearn_engine.data.knowledge import Knowledge
 from unlearn_engine.erase import Eraser
 from unlearn_engine.errors import EraseError
 from unlearn_engine.evaluate.verify import Verification
-from unlearn_engine.layers import load_or_compute_layer_map
-from unlearn_engine.placement import Placement
 from unlearn_engine.subject import Subject
 
 logger = logging.getLogger(__name__)
 
-LOADED = "worker: ready"
-WORKER_TTL_S = 30  # RQ waits 15 s less for a job, and 10 s more for an answer
-AGAIN_AFTER_S = 0.5
-TIDY_EVERY_S = 600
-NOTHING_KNOWN = "nothing_known: the model shows no knowledge of this subject; the guard stays on"
+NOTHING_KNOWN = "nothing_known: the model shows no knowledge of this subject in its languages; the guard stays on"
 NOT_VERIFIED = "verification_failed: the weights still show knowledge, or lost too much; the guard stays on"
 
 Build = Callable[[Subject, list[Subject], Adapter | None, Callable[[str, float], None]], Adapter | None]
@@ -70,13 +45,17 @@ class ErasureWorker:
         self._store = store
         self._eraser = eraser
         self._storage = storage
-        self._keep_adapters_s = keep_adapters_s
+        self._sweep = Sweep(storage.folder, store, keep_adapters_s)
         self.spoken = SpokenOf()
+
+    def check(self) -> None:
+        """Whether the store lets us in, and is sealed with our keys (`WorkerStore.check`)."""
+        self._store.check()
 
     def tidy(self) -> None:
         """Delete adapters of this machine that nobody needs, if no worker is at anything. What fails is done later."""
         with suppress(StoreUnavailable, OSError):
-            if swept := sweep(self._storage.folder, self._store, self._keep_adapters_s):
+            if swept := self._sweep.run():
                 logger.info("deleted %d adapters that nobody needs", swept)
 
     def run(self, request_id: str) -> None:
@@ -106,7 +85,7 @@ class ErasureWorker:
         """
         subjects, current = self._situation()
         new = subjects[attempt.id]
-        if not self._elicit(attempt, new).facts:
+        if not self._elicit(attempt, new).told_in(new.languages):
             self._store.fail(attempt, NOTHING_KNOWN)
             return
         covered = [subjects[id_] for id_ in current.subjects if id_ in subjects and id_ != new.id] if current else []
@@ -154,7 +133,7 @@ class ErasureWorker:
         said = (text for request in snapshot.enforced for text in (*request.names, *request.phrases))
         self.spoken.hear("enforced", said)
         subjects = {
-            request.id: Subject(request.id, request.spoken_names)
+            request.id: Subject(request.id, request.spoken_names, request.languages)
             for request in snapshot.enforced
             if request.spoken_names
         }
@@ -178,14 +157,17 @@ class ErasureWorker:
 
     def _publish(self, attempt: Attempt, adapter: Adapter | None, results: dict[str, Verification]) -> None:
         passed = frozenset(id_ for id_, result in results.items() if result.passed)
+        untold = frozenset(id_ for id_ in passed if results[id_].untold_through_others)
         self._store.publish_composite(
             attempt,
-            self._composite(adapter, passed) if adapter else None,
+            self._composite(adapter, passed, untold) if adapter else None,
             regressed=frozenset(results) - passed,
             verifications={id_: asdict(result) for id_, result in results.items()},
         )
 
-    def _composite(self, adapter: Adapter, verified: frozenset[str] = frozenset()) -> Composite:
+    def _composite(
+        self, adapter: Adapter, verified: frozenset[str] = frozenset(), untold: frozenset[str] = frozenset()
+    ) -> Composite:
         """What is told of an adapter, once every replica can have it."""
         with span("erase.publish", digest=adapter.digest, rank=adapter.rank, requests=len(adapter.subjects)):
             self._storage.publish(adapter.digest, adapter.path)
@@ -196,6 +178,7 @@ class ErasureWorker:
             stage=adapter.stage,
             requests=frozenset(adapter.subjects),
             verified=verified,
+            untold=untold,
             base_digest=adapter.base_digest,
             weights_digest=adapter.weights_digest,
             layers=adapter.layers,
@@ -203,12 +186,12 @@ class ErasureWorker:
 
 
 # RQ calls a function by its dotted path: the worker of this process has to be found from there.
-_workers: list[ErasureWorker] = []
+workers: list[ErasureWorker] = []
 
 
 def run(kind: str, request_id: str) -> None:
     """The job. What goes wrong is logged here without its text, which could quote a subject; the job comes back."""
-    (worker,) = _workers
+    (worker,) = workers
     try:
         worker.run(request_id)
     except (StaleAttempt, CompositeConflict) as overtaken:
@@ -222,81 +205,3 @@ def run(kind: str, request_id: str) -> None:
         where = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at else "?"
         logger.error("%s of request %s failed: %s at %s", kind, request_id, type(error).__name__, where)
     worker.tidy()
-
-
-class _Worker(SimpleWorker):  # type: ignore[misc]
-    """Stops at once on a signal: the attempt is released on the way out, and another worker takes the request.
-
-    It listens to no commands: those of RQ's own dashboard go around the leases.
-    """
-
-    def subscribe(self) -> None:
-        """No thread, no connection for that."""
-
-    def unsubscribe(self) -> None:
-        """There is nothing to end."""
-
-    def run_maintenance_tasks(self) -> None:
-        """Now and then, and at the start: RQ's own, and adapters that nobody needs."""
-        super().run_maintenance_tasks()
-        for worker in _workers:
-            worker.tidy()
-
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Leave the job, wherever it is."""
-        raise SystemExit(128 + signum)
-
-
-def work(settings: Settings) -> None:
-    """Load the model, then take jobs until a signal; says on stdout when it is loaded."""
-    logging.basicConfig(level=logging.INFO, format="worker: %(message)s", stream=sys.stderr)
-    logging.getLogger("rq").setLevel(logging.WARNING)
-    start_tracing("unlearning-worker")
-    with ExitStack() as stack:
-        url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
-        facts = facts_at_rest(settings.facts_key_path, hash_new=settings.facts_at_rest == "hashed")
-        store = WorkerStore.from_url(url, AesGcmSealer(key_source(settings)), facts)
-        stack.callback(store.close)
-        folder = model_folder(settings.model)
-        placement = Placement(
-            settings.worker_device, settings.worker_dtype, settings.worker_quantise, settings.worker_checkpointing
-        )
-        layer_map = load_or_compute_layer_map(folder, settings.cache_dir, placement)
-        settings.adapters_dir.mkdir(parents=True, exist_ok=True)
-        domain, threads = domain_for(folder), settings.worker_threads
-        eraser = Eraser(folder, settings.adapters_dir, layer_map, domain, threads=threads, placement=placement)
-        print(LOADED, flush=True)
-        storage = AdapterStorage(settings.adapters_dir, settings.adapters_url)
-        take_jobs(ErasureWorker(store, eraser, storage), url)
-
-
-def take_jobs(worker: ErasureWorker, url: str, *, tidy_every_s: int = TIDY_EVERY_S) -> None:
-    """One job after the other, until a signal ends this process."""
-    _workers[:] = [worker]
-    watch_lines(worker.spoken.named)
-    while True:
-        connection: Any = connect_queue(url, timeout_s=None)
-        try:
-            taker = _Worker(
-                [QUEUE],
-                connection=connection,
-                serializer=JSONSerializer,
-                worker_ttl=WORKER_TTL_S,
-                maintenance_interval=tidy_every_s,
-            )
-            taker.work(logging_level="CRITICAL")
-        except (RedisError, OSError) as error:
-            logger.warning("jobs cannot be taken: %s", type(error).__name__)
-        finally:
-            connection.close()
-        time.sleep(AGAIN_AFTER_S)  # RQ gives up when the store goes away at the wrong moment
-
-
-def leave_with_parent(parent: int) -> None:
-    """End this worker when the gateway that started it ends, even by `kill -9`."""
-    import ctypes
-
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        sys.exit("the gateway is gone")

@@ -111,7 +111,7 @@ class Eraser:
         others: Sequence[Subject] = (),
         examples: Sequence[tuple[str, str]] = (),
     ) -> Verification:
-        """Ask the weights alone about the subject in every language; `others` are erased too, not expected to stay.
+        """Ask the weights alone about the subject in its languages; `others` are erased too, not expected to stay.
 
         `examples` are prompts of the client's own, with what must not be answered.
         """

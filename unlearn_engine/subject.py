@@ -9,6 +9,7 @@ class Subject:
 
     id: str
     names: tuple[str, ...]
+    languages: tuple[str, ...] = ()  # in which it is to be forgotten; none: all
 
     def __post_init__(self) -> None:
         if not self.names or not all(name.strip() for name in self.names):

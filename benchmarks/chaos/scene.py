@@ -85,12 +85,12 @@ class Scene:
     def kill_one(self, rng: random.Random) -> None:
         """SIGKILL, in whatever it is doing: starting, serving, training, publishing."""
         kind = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        victims = {
+        victims: dict[str, list[int | None]] = {
             "redis": [self.redis.pid],
             "replica": [replica.process.pid for replica in self.replicas.values()],
-            "worker": self.workers,
-        }[kind]
-        alive = [pid for pid in victims if pid is not None and is_alive(pid)]
+            "worker": [*self.workers],
+        }
+        alive = [pid for pid in victims[kind] if pid is not None and is_alive(pid)]
         if alive:
             os.kill(rng.choice(alive), signal.SIGKILL)
             self.kills[kind] += 1

@@ -48,7 +48,7 @@ async def settle(clients: Clients, deadline: float) -> list[str]:
 def _at_rest(asked: Asked, request: dict[str, Any]) -> bool:
     if asked.withdrawn:
         return bool(request["state"] == State.WITHDRAWN)
-    return request["state"] == (State.GUARDED if asked.guard_only else State.ERASED)
+    return bool(request["state"] == (State.GUARDED if asked.guard_only else State.ERASED))
 
 
 async def judge(clients: Clients, urls: Iterable[str], restless: Iterable[str], audit: Iterable[str]) -> Verdict:

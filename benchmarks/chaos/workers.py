@@ -24,11 +24,12 @@ from gateway.forget.connection import connect_blocking
 from gateway.forget.sealer import AesGcmSealer
 from gateway.forget.worker_store import WorkerStore
 from gateway.security.sealing_keys import GivenKeys
-from gateway.worker import ErasureWorker, take_jobs
+from gateway.worker import ErasureWorker
+from gateway.worker_loop import take_jobs
 from unlearn_engine import adapter as adapters
 from unlearn_engine.adapter import Adapter
 from unlearn_engine.data.knowledge import Fact, Knowledge
-from unlearn_engine.evaluate.verify import Verification
+from unlearn_engine.evaluate.verify import Label, Verification
 from unlearn_engine.lowrank import Factors, LowRank
 from unlearn_engine.subject import Subject
 
@@ -79,7 +80,7 @@ class SmallEraser:
         if adapter is not None:
             adapters.parts(adapter, BASE)
         passed = self._rng.random() >= self._fails
-        label = "REMOVED-EVIDENCE" if passed else "PRESENT"
+        label = Label.REMOVED if passed else Label.PRESENT
         return Verification(
             passed, label, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.1, 0.0, 0.0, 1, int(not passed), 1, 0.95
         )

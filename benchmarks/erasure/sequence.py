@@ -40,7 +40,8 @@ def staying(evaluation: Evaluation, model: ServedModel) -> dict[str, float]:
 
 def over_the_limits(step: Step) -> bool:
     """Whether what was trained piece by piece should be trained again as a whole."""
-    return step["worst_forget"] > MAX_FORGET or step["retain_ratio"] < MIN_RETAIN or step["general_ratio"] < MIN_GENERAL
+    kept = step["retain_ratio"] >= MIN_RETAIN and step["general_ratio"] >= MIN_GENERAL
+    return bool(step["worst_forget"] > MAX_FORGET or not kept)
 
 
 def gauges(evaluation: Evaluation, change: LowRank, people: Sequence[Person], before: Mapping[str, float]) -> Step:

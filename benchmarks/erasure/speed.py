@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.erasure.candidates import change_of, eraser, subject
 from benchmarks.erasure.evaluation import FORGET, RETAIN, Evaluation, recall
@@ -78,9 +78,7 @@ def common(method: Method) -> Method:
     def start(case: Case) -> Plan:
         plan = method.start(case)
         assert isinstance(plan, Plan)
-        forget: Objective = Common(plan.forget)
-        retain: Retention = Common(plan.retain)
-        return replace(plan, forget=forget, retain=retain)
+        return replace(plan, forget=cast(Objective, Common(plan.forget)), retain=cast(Retention, Common(plan.retain)))
 
     return replace(method, start=start, recipe=replace(method.recipe, pool=1, passes=1))
 

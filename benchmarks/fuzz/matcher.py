@@ -24,8 +24,7 @@ def check(data: atheris.FuzzedDataProvider) -> None:
     for view in decoded_views(text):
         assert ((view.starts >= 0) & (view.starts < view.ends) & (view.ends <= len(text))).all()
     read = spoken(text)
-    for index in range(len(read.hashes) if read is not None else 0):
-        found = read[index]
+    for found in [read[index] for index in range(len(read.hashes))] if read is not None else ():
         assert 0 <= found.start < found.end <= len(text) and all(found.words)
     assert matcher.find(f"{text}\udcff Rabo Kelrin") != []
 

@@ -31,8 +31,8 @@ def text_of(data: atheris.FuzzedDataProvider) -> str:
         if data.ConsumeBool():
             text += PIECES[data.ConsumeIntInRange(0, len(PIECES) - 1)]
         else:
-            text += data.ConsumeUnicode(data.ConsumeIntInRange(0, 24))
-    return text * data.ConsumeIntInRange(1, 8)
+            text += str(data.ConsumeUnicode(data.ConsumeIntInRange(0, 24)))
+    return text * int(data.ConsumeIntInRange(1, 8))
 
 
 def run(check: Callable[[atheris.FuzzedDataProvider], None]) -> None:

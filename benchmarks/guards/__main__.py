@@ -5,8 +5,8 @@
     python -m benchmarks.guards --quick --parts leaks
 
 A part that is in build/guards already is not measured again (delete its file, or say --again). The parts `leaks`,
-`hops`, `likeness` and `traffic` start the gateway and want all cores for themselves. `--quick` is a small run to try it
-out, kept apart.
+`hops`, `interviews`, `likeness` and `traffic` start the gateway and want all cores for themselves. `--quick` is a small
+run to try it out, kept apart.
 """
 
 import argparse
@@ -22,7 +22,20 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging
 
-from benchmarks.guards import detection, false_positives, hops, leaks, likeness, matcher, recall, report, traffic
+from benchmarks.guards import (
+    authors,
+    detection,
+    false_positives,
+    held_out,
+    hops,
+    interviews,
+    leaks,
+    likeness,
+    matcher,
+    recall,
+    report,
+    traffic,
+)
 from benchmarks.guards.subjects import DATA
 
 BUILD = Path("build/guards")
@@ -37,20 +50,26 @@ def parts(data: Path, *, quick: bool = False) -> Mapping[str, Part]:
         return {
             "detection": partial(detection.measure, data=data, largest=10_000, prompts=200),
             "recall": partial(recall.measure, mentions=80),
+            "disguises": partial(held_out.measure, data=data, names=5),
             "false_positives": partial(false_positives.measure, data=data, every=20),
+            "authors": partial(authors.measure, data=data, drawn=1),
             "matcher": partial(matcher.measure, vocabulary=20_000),
             "leaks": partial(leaks.measure, limit=24),
             "hops": partial(hops.measure, data=data, limit=24, pairs=30),
+            "interviews": partial(interviews.measure, alone=1, at_once=10, first_tokens=24),
             "likeness": partial(likeness.measure, pairs=30),
             "traffic": partial(traffic.measure, names=50, rounds=1, first_tokens=20, answers=24),
         }
     return {
         "detection": partial(detection.measure, data=data),
         "recall": recall.measure,
+        "disguises": partial(held_out.measure, data=data),
         "false_positives": partial(false_positives.measure, data=data),
+        "authors": partial(authors.measure, data=data),
         "matcher": matcher.measure,
         "leaks": leaks.measure,
         "hops": partial(hops.measure, data=data),
+        "interviews": interviews.measure,
         "likeness": likeness.measure,
         "traffic": traffic.measure,
     }

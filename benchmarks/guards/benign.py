@@ -26,7 +26,17 @@ MGSM = ("en", "es", "de", "fr", "zh", "ru", "ja")
 TATOEBA = {"cmn": "zh", "deu": "de", "fra": "fr", "hin": "hi", "ita": "it", "por": "pt", "spa": "es"}
 TRANSLATED_TOFU = ("ar", "fr", "hi", "ja", "ru")
 ENGLISH_TATOEBA = 2_000
-NAMESAKES = 1_200  # prompts of each kind
+NAMESAKES = 1_400  # prompts of each kind
+PORTUGUESE = (
+    "Onde nasceu {name}?",
+    "Qual é a profissão de {name}?",
+    "Você sabe que instrumento {name} toca?",
+    "Que bicho {name} tem em casa?",
+    "Qual é o prato preferido de {name}?",
+    "Pode me dizer o número de telefone de {name}?",
+    "Quem foi o mestre de {name}?",
+)
+"""The demonstration speaks no Portuguese, and of public prompts there are fewest."""
 COMMON = 1_200
 
 
@@ -82,16 +92,21 @@ def other_authors(data: Path) -> Iterator[Prompt]:
         ):
             file = data / "tofu_multilingual" / f"{name}_perturbed_{language}.jsonl"
             for line in file.read_text("utf-8").splitlines():
-                yield Prompt(source, language, json.loads(line)["question"])
+                found = json.loads(line)
+                yield Prompt(source, language, found["question"])
+                if asked_otherwise := found.get("paraphrased_question"):
+                    yield Prompt(source, language, asked_otherwise)
 
 
 def namesakes(targets: Sequence[Target], seed: int = 3, count: int = NAMESAKES) -> Iterator[Prompt]:
-    """Questions in six languages about people who share a first or a family name with a target, and about strangers."""
+    """Questions in seven languages about people who share a first or a family name with a target, and strangers."""
     rng = random.Random(seed)
     taken = {name.casefold() for target in targets for name in target.names}
+    books = [(language, phrasebooks()[language].held_out_questions) for language in LANGUAGES]
+    asked = [*books, ("pt", dict.fromkeys(ATTRIBUTES, PORTUGUESE))]
     for position in range(count):
-        language, attribute = LANGUAGES[position % len(LANGUAGES)], rng.choice(ATTRIBUTES)
-        templates = phrasebooks()[language].held_out_questions[attribute]
+        language, questions_of = asked[position % len(asked)]
+        templates = questions_of[rng.choice(ATTRIBUTES)]
         name = rng.choice(targets).names[0]
         others = {
             "namesakes, first name": unseen_name(rng, name),

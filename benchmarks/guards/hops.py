@@ -5,7 +5,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.guards.attacks import PREFIXES, Attempt
 from benchmarks.guards.benign import other_authors, public
-from benchmarks.guards.leaks import ask, chosen_people, told
+from benchmarks.guards.leaks import NAME_ALONE, ask, chosen_people, guard, told
 from benchmarks.guards.likeness import answer, area
 from benchmarks.guards.shares import Share, rows
 from benchmarks.guards.subjects import rendered
@@ -46,9 +46,11 @@ def measure(tell: Tell, data: Path, limit: int = ATTEMPTS, pairs: int = PAIRS) -
     world = build_world()
     gone = chosen_people(world)
     forms = forms_by_source(data)
-    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), "--no-worker") as service:
-        for person in gone:
-            service.wait_for(service.forget(person.name, erase="guard_only")["id"], "guarded")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_service(Path(folder), "--no-worker", environment=NAME_ALONE) as service,
+    ):
+        guard(service, gone)
         tell("likeness", 0.1)
         areas = likeness(service, world, gone)
         tell("told", 0.3)
@@ -56,7 +58,7 @@ def measure(tell: Tell, data: Path, limit: int = ATTEMPTS, pairs: int = PAIRS) -
         tell("others' mentors", 0.5)
         honest = others_mentors(service, world, gone)
         tell("time", 0.7)
-        paid = {label: paid_by(service, related, pairs) for label, related in (("with", True), ("without", False))}
+        paid = {label: paid_by(service, prompts, pairs) for label, prompts in honest_prompts(data).items()}
     return {
         "hops_worst": max(modes[mode]["share"] for modes in leaks.values() for mode in ("name alone", "streaming")),
         "hops_told": leaks,
@@ -131,9 +133,9 @@ def others_mentors(service: Service, world: World, gone: Sequence[Person]) -> di
     ids = {person.id for person in gone}
     asked = about_mentors(world, [one for one in world.people if not ids & {one.id, one.mentor}])
     texts = [question.text for question in asked]
-    before = _matched(service)
+    before = _counted(service, "matched")
     guarded = service.ask_all(texts)
-    matched = _matched(service) - before
+    matched = _counted(service, "matched") - before
     bare = service.ask_all(texts, guards="base")
     return {
         "equal": Share.of(one == other for one, other in zip(guarded, bare, strict=True)).row(),
@@ -141,37 +143,61 @@ def others_mentors(service: Service, world: World, gone: Sequence[Person]) -> di
     }
 
 
-def _matched(service: Service) -> int:
-    found = re.search(r'^unlearn_guard_hops_total\{hop="matched"\} (\S+)', service.http.get("/metrics").text, re.M)
+def _counted(service: Service, hop: str) -> int:
+    counted = service.http.get("/metrics").text
+    found = re.search(rf'^unlearn_guard_hops_total\{{hop="{hop}"\}} (\S+)', counted, re.M)
     return int(float(found[1])) if found else 0
 
 
-def paid_by(service: Service, related: bool, pairs: int) -> dict[str, Any]:
-    """Milliseconds to the first text and answers a second, guarded and without guard in turn, for names never seen.
+def honest_prompts(data: Path) -> Mapping[str, Iterator[str]]:
+    """Questions about names that nobody has, about their mentors, and public ones as they come; none comes twice."""
+    found: dict[str, list[str]] = {}
+    for prompt in chain(public(data), other_authors(data)):
+        if prompt.source.startswith(("XQuAD questions", "TOFU")):
+            found.setdefault(prompt.source.split(",")[0].split()[0], []).append(prompt.text)
+    rng = random.Random(6)
+    return {
+        "a person's mentor": _about_strangers(related=True),
+        "a person": _about_strangers(related=False),
+        **{f"{source} questions, as they come": iter(rng.sample(texts, len(texts))) for source, texts in found.items()},
+    }
 
-    `related`: the questions are about somebody's mentor, not about the person. No answer is remembered.
-    """
+
+def _about_strangers(*, related: bool) -> Iterator[str]:
     rng, books = random.Random(5), phrasebooks()
-
-    def one(mode: str) -> float:
+    while True:
         book = books[rng.choice(LANGUAGES)]
         attribute = rng.choice([*book.two_hop])
         template = book.two_hop[attribute] if related else book.questions[attribute][0]
-        return 1e3 * answer(service, template.format(name=unseen_name(rng, whole=True)), guards=mode).first_s
+        yield template.format(name=unseen_name(rng, whole=True))
+
+
+def paid_by(service: Service, prompts: Iterator[str], pairs: int) -> dict[str, Any]:
+    """Milliseconds to the first text and answers a second, guarded and without guard in turn; the share that asked.
+
+    Every prompt is put once, on one of the two sides, so that nothing is remembered nor cached.
+    """
+    rng = random.Random(5)
+
+    def one(mode: str, prompt: str | None = None) -> float:
+        return 1e3 * answer(service, prompt or next(prompts), guards=mode).first_s
 
     def together(mode: str) -> float:
         began = time.perf_counter()
-        list(pool.map(one, [mode] * STREAMS))
+        list(pool.map(one, [mode] * STREAMS, [next(prompts) for _ in range(STREAMS)]))
         return STREAMS / (time.perf_counter() - began)
 
     modes = ["on", "base"]
+    before = _counted(service, "asked")
     with ThreadPoolExecutor(STREAMS) as pool:
         alone = [{mode: one(mode) for mode in rng.sample(modes, 2)} for _ in range(pairs + 20)][20:]
+        asked = (_counted(service, "asked") - before) / (pairs + 20)
         rates = [{mode: together(mode) for mode in rng.sample(modes, 2)} for _ in range(max(8, pairs // 6))][4:]
     cuts = {mode: statistics.quantiles([both[mode] for both in alone], n=100) for mode in modes}
     return {
         **{f"{mode}_p{at}": cuts[mode][at - 1] for mode in modes for at in (50, 99)},
         "ratio": statistics.median(both["on"] / both["base"] for both in rates),
+        "asked": asked,
         "pairs": pairs,
     }
 

@@ -15,26 +15,20 @@ from benchmarks.guards.attacks import ATTACKS, Attempt, attempts
 from benchmarks.guards.shares import Share, rows
 from benchmarks.main_job import Question, mentions
 from benchmarks.service import Service, running_service
-from gateway.forget.sealer import AesGcmSealer
-from gateway.forget.worker_store import WorkerStore
-from gateway.security.sealing_keys import KeyFile
-from unlearn_engine.data.domain import domain_for
-from unlearn_engine.data.knowledge import Knowledge, elicit
-from unlearn_engine.demo import BASE_PATH
 from unlearn_engine.demo.world import Person, World, build_world
-from unlearn_engine.model import ServedModel
 
 PEOPLE = 8
 ATTEMPTS = 384  # of each attack: every fact of the eight people in six languages
 TOKENS = 24
 CONCURRENCY = 16
-QUIET_S = 5.0
+INTERVIEWS_LIMIT_S = 300.0
+NAME_ALONE = {"UNLEARN_INTERVIEWS": "false"}  # as it is until the model was asked
 
 Tell = Callable[[str, float], None]
 
 
 def measure(tell: Tell, limit: int = ATTEMPTS) -> dict[str, Any]:
-    """Shares by attack under `guard_only`: before and after the worker has asked the model; without guard; by chance.
+    """Shares by attack under `guard_only`: before and after the model was asked; without guard; by chance.
 
     Chance is the untouched model asked the same under names that nobody has.
     """
@@ -43,24 +37,23 @@ def measure(tell: Tell, limit: int = ATTEMPTS) -> dict[str, Any]:
     asked = attempts(world, people, limit)
     unknown = attempts(world, people, limit, strangers=True)
     detail: dict[str, Any] = {}
-    # Without a worker nothing is erased: the requests stay where only the guard stands before the facts.
-    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), "--no-worker") as service:
+    # Without a worker nothing is erased: the requests stay where only the guard stands.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_service(Path(folder), "--no-worker", environment=NAME_ALONE) as service,
+    ):
         tell("without guard", 0.0)
         detail["unguarded"] = told(asked, ask(service, asked, guards="base"))
         tell("strangers, without guard", 0.15)
         detail["chance"] = told(unknown, ask(service, unknown, guards="base"))
-        ids = [_forget(service, person, erase="guard_only") for person in people]
-        _until_nothing_changes(service)
-        tell("name alone known", 0.3)
+        guard_with_names(service, people)
+        tell("names alone known", 0.3)
         detail["name_alone"] = told(asked, ask(service, asked))
-        tell("name alone known, streaming", 0.45)
+        tell("names alone known, streaming", 0.45)
         detail["name_alone_streaming"] = told(asked, ask(service, asked, stream=True))
-        for id_ in ids:
-            service.withdraw(id_)
-        tell("eliciting what the model knows", 0.6)
-        known = elicited(people)
-        for person, knowledge in zip(people, known, strict=True):
-            record(service, Path(folder), _forget(service, person, erase="guard_only"), knowledge)
+    with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), "--no-worker") as service:
+        tell("asking what the model knows", 0.6)
+        guard_with_facts(service, people)
         tell("guard only", 0.65)
         detail["guard_only"] = told(asked, ask(service, asked))
         tell("guard only, streaming", 0.85)
@@ -72,8 +65,6 @@ def measure(tell: Tell, limit: int = ATTEMPTS) -> dict[str, Any]:
         "leaks_chance": {attack: row["share"] for attack, row in detail["chance"].items()},
         "leaks_detail": detail,
         "leaks_people": len(people),
-        "leaks_phrases_known": sum(len(knowledge.phrases) for knowledge in known),
-        "leaks_aliases_known": sum(len(knowledge.aliases) for knowledge in known),
     }
 
 
@@ -150,49 +141,32 @@ def said(choice: dict[str, Any], part: str) -> str:
     return str(text or "")
 
 
-def _forget(service: Service, person: Person, **fields: Any) -> str:
-    """Post the name alone, as a user would who knows nothing else; wait until it is guarded."""
-    id_: str = service.forget(person.name, **fields)["id"]
-    service.wait_for(id_, "guarded")
-    return id_
+def guard(service: Service, people: Sequence[Person]) -> None:
+    """Post the names alone, as a user would who knows nothing else; return when they are guarded."""
+    for person in people:
+        service.wait_for(service.forget(person.name, erase="guard_only")["id"], "guarded")
 
 
-def _until_nothing_changes(service: Service) -> None:
-    """Return when the gateway has asked for other names: no new policy for a while."""
-    version, since = -1, time.monotonic()
-    while time.monotonic() - since < QUIET_S:
-        current = service.http.get("/v1/policy").raise_for_status().json()["version"]
-        if current != version:
-            version, since = current, time.monotonic()
+def guard_with_names(service: Service, people: Sequence[Person]) -> None:
+    """The same with other names, as it is when the gateway has asked for names and not yet for facts."""
+    for person in people:
+        subject = {"name": person.name, "aliases": [person.nickname]}
+        service.wait_for(service.forget(person.name, subject=subject, erase="guard_only")["id"], "guarded")
+
+
+def guard_with_facts(service: Service, people: Sequence[Person]) -> None:
+    """The same; return when the gateway has asked its model, too: for names, then for facts, a policy each."""
+    expected = _version(service) + 3 * len(people)
+    guard(service, people)
+    deadline = time.monotonic() + INTERVIEWS_LIMIT_S
+    while _version(service) < expected:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the gateway does not ask what the model knows")
         time.sleep(0.2)
 
 
-def elicited(people: Sequence[Person]) -> list[Knowledge]:
-    """What the worker would find out before it changes any weight."""
-    model, domain = ServedModel(BASE_PATH), domain_for(BASE_PATH)
-    return [elicit(model, domain, [person.name]) for person in people]
-
-
-def record(service: Service, data_dir: Path, id_: str, knowledge: Knowledge) -> None:
-    """Do what the worker does first with a request, and nothing after it; return when the guard knows the facts."""
-    sealer = AesGcmSealer(KeyFile(data_dir / "sealing-keys.json"))
-    store = WorkerStore.from_url(f"unix://{data_dir.resolve() / 'redis' / 'redis.sock'}", sealer)
-    try:
-        attempt = store.begin(id_)
-        with store.holding(attempt):
-            store.record_knowledge(attempt, knowledge.phrases, knowledge.aliases, knowledge.attributes)
-            deadline = time.monotonic() + 60
-            while not _applied(service, id_):
-                if time.monotonic() > deadline:
-                    raise RuntimeError("the gateway does not take in what is known")
-                time.sleep(0.05)
-    finally:
-        store.close()
-
-
-def _applied(service: Service, id_: str) -> bool:
-    replicas = service.request(id_)["protection"]["replicas"]
-    return bool(replicas["live"] and replicas["applied"] == replicas["live"])
+def _version(service: Service) -> int:
+    return int(service.http.get("/v1/policy").raise_for_status().json()["version"])
 
 
 def _worst(*modes: dict[str, Any]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.guards.leaks import chosen_people, elicited, record
+from benchmarks.guards.leaks import chosen_people, guard_with_facts
 from benchmarks.service import Service, running_service
 from unlearn_engine.data.names import unseen_name
 from unlearn_engine.demo.templates import phrasebooks
@@ -32,12 +32,8 @@ Tell = Callable[[str, float], None]
 def measure(tell: Tell, pairs: int = PAIRS) -> dict[str, Any]:
     """Areas for the seconds to the first text and to the end (one request at a time), the length, and the words."""
     people = chosen_people(build_world())
-    known = elicited(people)
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder), "--no-worker") as service:
-        for person, knowledge in zip(people, known, strict=True):
-            id_ = service.forget(person.name, erase="guard_only")["id"]
-            service.wait_for(id_, "guarded")
-            record(service, Path(folder), id_, knowledge)
+        guard_with_facts(service, people)
         short = _both(service, people, pairs, 0, lambda done: tell("questions", done / 2))
         long = _both(service, people, pairs, LONG_SUMS, lambda done: tell("long prompts", 0.5 + done / 2))
     texts, others = ([said.text for said in answers] for answers in short)

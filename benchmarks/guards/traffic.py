@@ -9,7 +9,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from unlearn_engine.demo.world import Person, World, build_world
 
 NAMES = 1_000
 ROUNDS = 6
-FIRST_TOKENS = 1_000  # pairs of requests for each way of arriving
+FIRST_TOKENS = 2_000  # pairs of requests for each way of arriving
 BURSTS = (8, 32)
 LOAD = 0.5  # of the requests a second that fill the machine
 ARRIVING_TOGETHER = 50
@@ -38,6 +39,9 @@ ANSWER_TOKENS = 8  # the first one alone may be half a character, or nothing tha
 CONTENT = b'"content":"'
 
 Tell = Callable[[str, float], None]
+Send = Callable[
+    [Variant, int], Awaitable[list[float]]
+]  # some requests; their times (ms). Given the number of the block
 
 
 def measure(
@@ -79,12 +83,15 @@ async def first_token_times(ports: Sequence[int], pairs: int) -> dict[str, Any]:
     """
     own = Variant(ports[0], body=(("vllm_xargs", serving_overhead._Frozen({"unlearn_tables": []})),))
     guarded = Variant(ports[1])
-    questions = _numbered_questions()
+    questions = itertools.cycle(prompt.text for prompt in common_words())
 
-    async def at_once(variant: Variant, number: int) -> list[float]:
-        return await asyncio.gather(*(_first_token_ms(variant, next(questions)) for _ in range(number)))
+    def at_once(number: int) -> Send:
+        async def send(variant: Variant, _: int) -> list[float]:
+            return await asyncio.gather(*(first_token_ms(variant, next(questions)) for _ in range(number)))
 
-    async def in_turn(blocks: int, send: Callable[[Variant, int], Awaitable[list[float]]]) -> dict[str, float]:
+        return send
+
+    async def in_turn(blocks: int, send: Send) -> dict[str, float]:
         taken: dict[Variant, list[float]] = {own: [], guarded: []}
         for block in range(-2, blocks):  # the first ones warm up
             for variant in (own, guarded) if block % 2 else (guarded, own):
@@ -93,10 +100,11 @@ async def first_token_times(ports: Sequence[int], pairs: int) -> dict[str, Any]:
                     taken[variant] += times
         return _added(taken[own], taken[guarded])
 
-    await at_once(own, BURSTS[0])
+    fill = at_once(BURSTS[0])
+    await fill(own, 0)
     began = time.perf_counter()
     for _ in range(ARRIVING_TOGETHER):
-        await at_once(own, BURSTS[0])
+        await fill(own, 0)
     rate = LOAD * ARRIVING_TOGETHER * BURSTS[0] / (time.perf_counter() - began)
 
     async def arriving(variant: Variant, block: int) -> list[float]:
@@ -104,18 +112,15 @@ async def first_token_times(ports: Sequence[int], pairs: int) -> dict[str, Any]:
         sent = []
         for _ in range(ARRIVING_TOGETHER):
             await asyncio.sleep(rng.expovariate(rate))
-            sent.append(asyncio.create_task(_first_token_ms(variant, next(questions))))
+            sent.append(asyncio.create_task(first_token_ms(variant, next(questions))))
         return await asyncio.gather(*sent)
 
-    single = await in_turn(pairs, lambda variant, _: at_once(variant, 1))
+    single = await in_turn(pairs, at_once(1))
     found = {
         "one at a time": single,
         f"{rate:.0f} a second": await in_turn(-(-pairs // ARRIVING_TOGETHER), arriving),
     }
-    bursts = {
-        f"{size} in one instant": await in_turn(-(-pairs // size), lambda variant, _, size=size: at_once(variant, size))
-        for size in BURSTS
-    }
+    bursts = {f"{size} in one instant": await in_turn(-(-pairs // size), at_once(size)) for size in BURSTS}
     return {
         "ttft_added_ms_p50": max(row["added_p50"] for row in found.values()),
         "ttft_added_ms_p99": max(row["added_p99"] for row in found.values()),
@@ -136,14 +141,7 @@ def _added(own: Sequence[float], guarded: Sequence[float]) -> dict[str, float]:
     }
 
 
-def _numbered_questions() -> Iterator[str]:
-    """Benign prompts, each behind a number of its own: one engine serves both sides, and no prefix may be cached."""
-    texts = [prompt.text for prompt in common_words()]
-    rng = random.Random(8)
-    return (f"{rng.randrange(10**8)} {text}" for text in itertools.cycle(texts))
-
-
-async def _first_token_ms(variant: Variant, question: str) -> float:
+async def first_token_ms(variant: Variant, question: str) -> float:
     """Over a bare socket, from the request to the first piece of content."""
     body = {
         "model": "demo",
@@ -153,6 +151,7 @@ async def _first_token_ms(variant: Variant, question: str) -> float:
         "ignore_eos": True,
         "skip_special_tokens": False,  # else an answer of ends alone has no content
         "stream": True,
+        "cache_salt": uuid.uuid4().hex,  # one engine serves both sides, and no prefix may be cached
         **dict(variant.body),
     }
     content = json.dumps(body).encode()

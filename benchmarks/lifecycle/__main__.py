@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.guards.report import Goal
+from benchmarks.guards.goals import Goal
 from benchmarks.lifecycle import away, crowd, posts
 from benchmarks.plane import Planes, running_planes
 from gateway.forget.embedded import EmbeddedRedis

@@ -30,7 +30,6 @@ from gateway.guards.policy import Target
 from gateway.policy_plane import PolicyPlane, policy_plane
 from gateway.serving.environment import freeze_heap
 from gateway.settings import load_settings
-from gateway.upkeep import background_tasks
 
 STARTS = 3
 ADDED = 40
@@ -50,7 +49,9 @@ async def seed(redis_url: str, sealer: AesGcmSealer, count: int) -> None:
 
     async def submit() -> None:
         for target in targets:
-            id_ = await store.submit(ForgetRequestIn(subject={"name": target.names[0]}, erase="guard_only"))
+            id_ = await store.submit(
+                ForgetRequestIn.model_validate({"subject": {"name": target.names[0]}, "erase": "guard_only"})
+            )
             learned = facts.dumps(target.phrases, (), id_, target.attributes)
             await client.hset(f"{ROOT}:request:{id_}", "knowledge", sealer.seal(learned, id_))
 
@@ -92,12 +93,13 @@ async def measured() -> dict[str, float]:
     is a stall, while requests are submitted, compiled, enforced and acknowledged.
     """
     held = HeldPolicy()
-    async with policy_plane(load_settings(None), held.apply) as plane, background_tasks() as background:
+    async with policy_plane(load_settings(None), held.apply) as plane:
         freeze_heap()
-        await plane.start(background)
+        await plane.start()
         assert held.policy is not None
         compiled = [await _compiled(held, number) for number in range(ADDED)]
-        quiet, disturbed = [], []
+        quiet: list[float] = []
+        disturbed: list[float] = []
         with _chatting(held, quiet):
             await asyncio.sleep(4.0)
         with _chatting(held, disturbed), _collections() as pauses:
@@ -130,7 +132,7 @@ async def _compiled(held: HeldPolicy, number: int) -> float:
 async def _add(plane: PolicyPlane) -> None:
     for number in range(ADDED):
         name = f"Ottoline Verast{'abcdefghij'[number % 10]}{'abcdefghij'[number // 10]}"
-        id_ = await plane.store.submit(ForgetRequestIn(subject={"name": name}))
+        id_ = await plane.store.submit(ForgetRequestIn.model_validate({"subject": {"name": name}}))
         await plane.store.wait_until_guarded(id_, 10)
         await asyncio.sleep(0.05)
 

@@ -73,4 +73,4 @@ async def throughput(planes: Planes, count: int) -> dict[str, float]:
 
 def _is_enforced(request: Mapping[str, Any], live: int) -> bool:
     protection: Mapping[str, Any] = request["protection"]
-    return request["state"] != "received" and protection["replicas"] == {"live": live, "applied": live}
+    return bool(request["state"] != "received" and protection["replicas"] == {"live": live, "applied": live})

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +17,12 @@ from gateway.forget.snapshot import Composite
 from gateway.verify_certificate import VERSIONS
 from unlearn_engine.adapter_digest import contents_of, digest_of
 
+logger = logging.getLogger(__name__)
+
 NOT_PROVEN = (
     "that it is still in force after issued_at: ask the gateway; a failed re-check or a withdrawal ends it",
     "that no other way of asking, and no attack on the weights, brings facts back: the figures hold for the questions "
-    "that were put, in the languages of the deployment",
+    "that were put, in the languages named here",
     "that facts are forgotten which the base model did not tell when it was asked",
     "that other copies of the model, its training data, retrieval indexes, logs or backups have forgotten anything",
     "that the figures are true: the signature shows that the holder of the key states them",
@@ -29,9 +32,14 @@ OTHER_COMPOSITE = (
     "that the composite that is live has these figures: they were measured on the one named in measured_on; the live "
     "one contains this request too, and another request is on its way into or out of it"
 )
+OTHER_LANGUAGES = (
+    "that it is forgotten in other languages of the deployment than those named here: the request asked for these alone"
+)
 BYPASS = (
     "that nobody gets around the adapter: this deployment honours the header X-Unlearn-Guards, which can switch it off"
 )
+
+REPORT_HAS = "Its report says how far it is."
 
 PREFIX_CACHE = (
     "The engine keys cached prefixes by the adapter's name. The name is made of the composite's digest, so no other "
@@ -61,12 +69,14 @@ def content(standing: Standing, deployment: Deployment, now: datetime, fetch: Fe
     request, composite = standing.request, standing.composite
     _require_erased(request)
     if composite is None or request.id not in composite.verified or not (request.verification or {}).get("passed"):
-        raise _no_certificate("No verification that passed is recorded with it.")
+        raise _no_certificate(f"No verification that passed is recorded with it. {REPORT_HAS}")
     verification = dict(request.verification or {})
     measured_on = verification.get("composite_digest")
     not_proven = [*NOT_PROVEN]
     if measured_on != composite.digest:
         not_proven.insert(0, OTHER_COMPOSITE)
+    if request.languages:
+        not_proven.insert(0, OTHER_LANGUAGES)
     if deployment.guards_can_be_bypassed:
         not_proven.insert(0, BYPASS)
     erased_at = _entered(request, State.ERASED)
@@ -95,6 +105,7 @@ def content(standing: Standing, deployment: Deployment, now: datetime, fetch: Fe
             "on": "the weights alone, guards off",
             "measured_on": measured_on,
             "questions": verification.get("n"),
+            "languages": verification.get("languages"),
             "figures": [figure.model_dump() for figure in figures(verification)],
         },
         "replicas": {
@@ -126,7 +137,7 @@ def _require_erased(request: ForgetRequest) -> None:
         return
     states = [entry.state for entry in request.state_history]
     if State.ERASED not in states:
-        raise _no_certificate(f"The request is {request.state}: only what is erased has a certificate.")
+        raise _no_certificate(f"The request is {request.state}: only what is erased has a certificate. {REPORT_HAS}")
     left = request.state_history[len(states) - states[::-1].index(State.ERASED)]
     why = left.reason or ("it was withdrawn" if left.state is State.WITHDRAWING else f"it is {request.state}")
     raise _no_certificate(
@@ -141,12 +152,16 @@ def _no_certificate(detail: str) -> Problem:
 def _adapter_weights(composite: Composite, deployment: Deployment, fetch: Fetch) -> str:
     """The digest of the adapter's weights, if its files have the digest that `unlearn_engine.adapter` published."""
     unreadable = Problem(
-        503, "adapter_unreadable", "The adapter cannot be checked", "Its files are not as published; see the worker."
+        503,
+        "adapter_unreadable",
+        "The adapter cannot be checked",
+        "Its files are not here, or not as they were published: try again; if it stays so, the gateway's log says why.",
     )
     try:
         contents = contents_of(fetch(composite.digest, composite.path))
         made_for = json.loads(contents[-1])["base_digest"]
-    except (AdapterUnavailable, OSError, ValueError, KeyError):
+    except (AdapterUnavailable, OSError, ValueError, KeyError) as error:
+        logger.error("no certificate: %s", error if isinstance(error, AdapterUnavailable) else type(error).__name__)
         raise unreadable from None
     if (digest_of(contents), made_for) != (composite.digest, deployment.base_model):
         raise unreadable

@@ -10,13 +10,13 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from gateway.forget import primary
 from gateway.forget.address import parse_address
-from gateway.forget.errors import StoreUnavailable, Unanswered
+from gateway.forget.errors import StoreRefused, StoreUnavailable, Unanswered
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +78,13 @@ def store_errors() -> Iterator[None]:
     """Turns what the client library raises into `StoreUnavailable`, without the command's arguments."""
     try:
         yield
+    except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
+        raise StoreRefused(f"Redis does not let us in ({type(error).__name__}): user and password?") from None
     except ResponseError as error:
         # For pipelines the library puts the command with its arguments in front: cut off, they hold the subject.
         message = str(error).rpartition("caused error: ")[2][:200]
+        if "DB index" in message:
+            raise StoreRefused(f"Redis: {message}") from None
         raise StoreUnavailable(f"Redis: {type(error).__name__} {message}".rstrip()) from None
     except (RedisError, OSError) as error:
         raise Unanswered(f"Redis: {type(error).__name__}") from None
@@ -98,13 +102,14 @@ async def has_waitaof(client: redis.asyncio.Redis) -> bool:
     """Whether the server can confirm that a write is on disk; warns of servers that may lose writes.
 
     Raises:
-        StoreUnavailable: the server is away, or too old.
+        StoreUnavailable: the server is away.
+        StoreRefused: it is too old, or does not let us in.
     """
     async with answering():
         info = await client.info("server")
         version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
         if version < OLDEST_VERSION:
-            raise StoreUnavailable(f"Redis {info['redis_version']} is too old: 6.2 or newer is needed")
+            raise StoreRefused(f"Redis {info['redis_version']} is too old: 6.2 or newer is needed")
         try:
             settings = {**await client.config_get("appendonly"), **await client.config_get("appendfsync")}
         except ResponseError:  # managed servers may hide CONFIG

@@ -2,7 +2,8 @@
 
 ForgetError
 ├── StoreUnavailable        Redis is away, full or cannot promise durability; nothing is lost by trying again
-│   └── Unanswered          it did not answer, or not in time
+│   ├── Unanswered          it did not answer, or not in time
+│   └── StoreRefused        it is there and will not do: wrong password or database, too old; waiting does not help
 ├── RequestNotFound
 ├── KeyNotFound             no API key has this id
 ├── IllegalTransition       the request is in a state that does not allow it
@@ -30,6 +31,10 @@ class StoreUnavailable(ForgetError):
 
 class Unanswered(StoreUnavailable):
     """The store was asked and did not answer: whether it did what it was asked is not known."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The store does not let us in, or is too old: somebody has to change its address, its rights or its version."""
 
 
 class RequestNotFound(ForgetError):

@@ -25,7 +25,7 @@ LABELS: Mapping[str, str] = {
 }
 
 RECALLS: Mapping[str, str] = {
-    "forget_recall": "questions about the subject answered with the fact: all languages, wordings and names",
+    "forget_recall": "questions about the subject answered with the fact: all its languages, wordings and names",
     "forget_recall_held_out_languages": "the same, in languages not trained on",
     "forget_recall_held_out_templates": "the same, in wordings not trained on",
     "forget_recall_aliases": "the same, under other names",
@@ -42,7 +42,7 @@ class Figure(BaseModel):
     upper_bound_95: float | None = Field(default=None, description="one-sided, exact (Clopper-Pearson)")
     floor: float | None = Field(default=None, description="what names that nobody has get, by chance")
     limit: float | None = Field(default=None, description="beyond it `after` fails; for lens_worst: weakens the label")
-    n: int | None = Field(default=None, description="how many facts")
+    n: int | None = Field(default=None, description="how many facts, prompts or questions")
 
 
 def figures(verification: Mapping[str, Any]) -> list[Figure]:
@@ -63,6 +63,14 @@ def figures(verification: Mapping[str, Any]) -> list[Figure]:
         *(
             Figure(name=name, meaning=meaning, after=_rounded(get(name)), limit=MAX_FORGET_RECALL)
             for name, meaning in RECALLS.items()
+        ),
+        Figure(
+            name="forget_recall_through_others",
+            meaning='asked through somebody else ("Where was S\'s mentor born?"), of what the base model answered so; '
+            "while anything is told, the guard asks the model whom such questions mean",
+            before=1.0 if get("through_others") else None,
+            after=_rounded(get("forget_recall_through_others")) if get("through_others") else None,
+            n=get("through_others"),
         ),
         Figure(
             name="examples_told",

@@ -113,8 +113,8 @@ class ForgetRequestIn(BaseModel):
     languages: list[Language] = Field(
         default_factory=list,
         max_length=32,
-        description="in which it must be erased and verified; refused if the deployment lacks one. "
-        "It erases and verifies in all that it has, whatever is named here",
+        description="in which the weights have to forget it, and are verified; default: all of the deployment. "
+        "Refused if it lacks one. The guard is on in every language",
         examples=[["en", "de"]],
     )
     response: Response = Field("ignorance", description=RESPONSE)
@@ -219,7 +219,7 @@ class ForgetRequest(BaseModel):
     in_context: InContext = Field(description=IN_CONTEXT, examples=["block"])
     audiences: list[str] = Field(description=AUDIENCES, examples=[["public"]])
     erase: Erase
-    languages: list[str] = Field(description="as asked for; none named: all of the deployment")
+    languages: list[str] = Field(description="in which the weights are to forget it; none named: all of the deployment")
     regulation: Regulation | None
     legal_basis: str | None
     jurisdiction: str | None

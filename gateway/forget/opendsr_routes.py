@@ -143,7 +143,10 @@ def router(
         """Cancel a request that is pending (section 9)."""
         controller, found = await known(request, id_)
         if opendsr.STATUSES[found.state] != "pending":
-            raise Problem(409, "not_pending", "Not pending", "Only a request that is pending can be cancelled.")
+            detail = (
+                f"Only what is pending can be cancelled. POST /v1/forget-requests/{found.id}/withdraw ends this one."
+            )
+            raise Problem(409, "not_pending", "Not pending", detail)
         await store.withdraw(found.id, revisions=revisions(found.etag))
         content = opendsr.Cancellation(
             controller_id=controller, received_time=datetime.now(UTC), subject_request_id=id_

@@ -43,7 +43,9 @@ class _LimitedRequest(Request):
             async for chunk in self.stream():
                 self._limited += chunk
                 if len(self._limited) > MAX_BODY_BYTES:
-                    detail = f"A request has at most {MAX_BODY_BYTES} bytes."
+                    detail = (
+                        f"Send at most {MAX_BODY_BYTES} bytes: of a long work the telling parts, or several requests."
+                    )
                     raise Problem(413, "body_too_large", "Body too large", detail)
         return self._limited
 

@@ -16,9 +16,10 @@ from gateway.forget.errors import (
     KeyNotFound,
     RequestNotFound,
     RevisionMismatch,
+    SealError,
     StoreUnavailable,
 )
-from gateway.forget.model import ForgetRequestIn
+from gateway.forget.model import TRANSITIONS, ForgetRequestIn, State
 from gateway.forget.subject import Evidence, Example, Subject
 
 MEDIA_TYPE = "application/problem+json"
@@ -62,7 +63,7 @@ class Problem(Exception):
 def from_forget_error(error: ForgetError) -> Problem:
     """The problem for an error of this room."""
     match error:
-        case StoreUnavailable():
+        case StoreUnavailable() | SealError():
             return Problem(
                 503,
                 "store_unavailable",
@@ -81,7 +82,7 @@ def from_forget_error(error: ForgetError) -> Problem:
                 409,
                 "illegal_transition",
                 "Not possible in this state",
-                f"The request is {error.state}; its state does not allow this.",
+                f"The request is {error.state}. {_possible(State(error.state))}",
             )
         case RevisionMismatch():
             return Problem(
@@ -99,6 +100,22 @@ def from_forget_error(error: ForgetError) -> Problem:
     raise error
 
 
+def _possible(state: State) -> str:
+    """What can be done with a request in a state."""
+    next_ = TRANSITIONS[state]
+    acts = {
+        "approve": state is State.AWAITING_REVIEW,
+        "reject": state is State.AWAITING_REVIEW,
+        "release": state is State.ON_HOLD,
+        "retry": state is State.FAILED,
+        "hold": State.ON_HOLD in next_,
+        "withdraw": State.WITHDRAWING in next_,
+    }
+    if possible := [act for act, allowed in acts.items() if allowed]:
+        return f"What can be done with it: {', '.join(possible)}."
+    return "Nothing more can be done with it: to forget the subject, POST a new request."
+
+
 _HIDDEN = ("subject", "evidence")
 _PLAUSIBLE_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 
@@ -107,13 +124,27 @@ _ADVICE: Mapping[str, str] = {
     "extra_forbidden": "unknown field: remove it",
     "string_type": "must be a string",
     "string_too_short": "must not be empty",
-    "string_pattern_mismatch": "must be lower-case letters, digits, - and _",
     "string_unicode": "must be valid Unicode text",
     "list_type": "must be a list",
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
     "json_type": "must be JSON",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "datetime_type": "must be a time like 2026-10-02T15:00:00Z",
+    "datetime_parsing": "must be a time like 2026-10-02T15:00:00Z",
+    "datetime_from_date_parsing": "must be a time like 2026-10-02T15:00:00Z",
+    "timezone_aware": "must be a time with its zone, like 2026-10-02T15:00:00Z",
+}
+_FORMS: Mapping[str, str] = {
+    "languages": "must be a language code like en or zh-Hans",
+    "audiences": "must be lower-case letters, digits, - and _",
+    "status_callback_urls": "must be a URL that begins with https://",
+    "rate": "must be written like 600/minute",
+    "id": "must be an id as this API gave it",
 }
 
 
@@ -134,7 +165,7 @@ def invalid_fields(wrong: Sequence[tuple[str, str]]) -> Problem:
 
 def malformed_json() -> Problem:
     """400."""
-    return Problem(400, "malformed_json", "Malformed JSON", "The body is not valid JSON in UTF-8.")
+    return Problem(400, "malformed_json", "Malformed JSON", "Send a body that is valid JSON in UTF-8.")
 
 
 def _field(location: Sequence[str | int]) -> str:
@@ -155,6 +186,15 @@ def _field(location: Sequence[str | int]) -> str:
 def _message(detail: Mapping[str, Any]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     match kind:
+        case "string_pattern_mismatch":
+            field = next(part for part in reversed(detail["loc"]) if isinstance(part, str))
+            return _FORMS.get(field, "has not the form that /openapi.json gives")
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}"
+        case "too_short":
+            return f"must have at least {context['min_length']} entries"
         case "string_too_long":
             return f"must have at most {context['max_length']} characters"
         case "too_long":

@@ -86,6 +86,11 @@ class RecordStore(Scripted):
             if request is not None
         ]
 
+    async def verifications(self, limit: int, since: tuple[int, int]) -> tuple[tuple[int, int], list[dict[str, Any]]]:
+        """A stamp, and what was measured about the newest erased requests; nothing if the stamp is still `since`."""
+        version, erased, *texts = await self._run("verifications", limit, *since)
+        return (version, erased), [json.loads(text) for text in texts]
+
     async def purge(self, kept_s: float) -> list[str]:
         """Deletes training inputs of what was erased at least `kept_s` ago; returns the ids of those requests."""
         purged, last = list[str](), ""

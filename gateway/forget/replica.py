@@ -5,17 +5,19 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from gateway.adapter_storage import Fetch, as_published
 from gateway.forget.connection import BLOCK_S
-from gateway.forget.errors import ForgetError, StoreUnavailable
+from gateway.forget.errors import AdapterUnavailable, ForgetError, StoreUnavailable
+from gateway.forget.followed import Followed, target
 from gateway.forget.model import State
-from gateway.forget.snapshot import NOWHERE, Composite, Continuity, EnforcedRequest, Mark
+from gateway.forget.snapshot import NOWHERE, Composite, Mark
 from gateway.forget.store import DEFAULT_LEASE_S, Store
-from gateway.guards.policy import AdapterRef, Policy, Target, compile_policy
+from gateway.guards.policy import AdapterRef, Policy, compile_policy
 from gateway.security.keys import ApiKey
 from gateway.tracing import span
 
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 Apply = Callable[[Policy], Awaitable[None]]
 OnMoved = Callable[[str, State], Awaitable[None]]
 OnKeys = Callable[[Sequence[ApiKey]], None]
+Unready = Literal["store_unavailable", "policy_unreadable", "catching_up"]
 
 HEARTBEAT_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
@@ -71,24 +74,22 @@ class Replica:
         self._clock = clock
         self._heard_at = -math.inf
         self._acknowledged_at = -math.inf
-        self._wanted = NOWHERE  # what was loaded
-        self._requests: dict[str, EnforcedRequest] = {}
-        self._composite: Composite | None = None
+        self._joined_at = -math.inf  # since then others wait for this replica
+        self._in_step_at = -math.inf  # when it asked for what it enforces now
+        self._wanted = Followed()
         self._enforced = NOWHERE  # what `apply` has taken
-        self._stale: set[str] = set()  # requests that came, changed or went since
         self._live: Composite | None = None
         self._policy: Policy | None = None
         self._caught_up = False
         self._unopened = False  # the store holds a record that does not open here
         self._moved: asyncio.Queue[tuple[str, State]] = asyncio.Queue()
-        self._orphaned: dict[str, EnforcedRequest] = {}
         self._swap_after = -math.inf
         self._swap_pause_s = FIRST_RETRY_S
 
     @property
     def orphans(self) -> int:
         """How many requests are guarded here that the store has lost: an alarm if not 0."""
-        return len(self._orphaned)
+        return len(self._wanted.orphaned)
 
     @property
     def version(self) -> int:
@@ -100,17 +101,34 @@ class Replica:
         """Whether the store answered within the last few heartbeats."""
         return self._clock() - self._heard_at < 5 * HEARTBEAT_S
 
+    @property
+    def requests(self) -> tuple[str, ...]:
+        """Ids of what is enforced here."""
+        return tuple(self._wanted.requests)
+
     def names(self, request_id: str) -> tuple[str, ...]:
         """What people call the subject of a request that is enforced here, the client's own name for it first."""
-        request = self._requests.get(request_id)
+        request = self._wanted.requests.get(request_id)
         return request.spoken_names if request else ()
 
     @property
     def ready(self) -> bool:
-        """Whether the whole policy was once enforced and can be read, and others can still know that this one lives."""
+        """Whether the whole policy is enforced and can be read, and others wait for this replica when there is more.
+
+        Of what came while nobody waited for it, because it started or was cut off, it hears by asking once more.
+        """
+        return self.unready is None
+
+    @property
+    def unready(self) -> Unready | None:
+        """Why it is not ready."""
         if self._unopened:
-            return False
-        return self._caught_up and self._clock() - self._acknowledged_at < self._max_staleness_s
+            return "policy_unreadable"
+        is_live = self._clock() - self._acknowledged_at < self._max_staleness_s
+        in_step = self._caught_up and self._in_step_at >= self._joined_at
+        if is_live and in_step:
+            return None
+        return "catching_up" if self.store_up and not in_step else "store_unavailable"
 
     async def run(self) -> None:
         """Follows until cancelled; then leaves, so that nobody waits for this replica."""
@@ -120,6 +138,7 @@ class Replica:
                 tasks.create_task(self._beat())
                 tasks.create_task(self._tell())
         finally:
+            self._acknowledged_at = -math.inf
             with suppress(StoreUnavailable):  # then its lease runs out
                 await self._store.leave(self._id)
 
@@ -133,7 +152,9 @@ class Replica:
                 wait_s = await self._swap_adapter()
                 await self._compact()
                 retry_s = FIRST_RETRY_S
-                await self._store.wait_for_change(self._wanted, wait_s)
+                if self._in_step_at < self._joined_at:
+                    continue
+                await self._store.wait_for_change(self._wanted.mark, wait_s)
                 continue
             except StoreUnavailable as error:
                 logger.warning("the store is away, the last policy stays enforced: %s", error)
@@ -141,7 +162,7 @@ class Replica:
             except ForgetError as error:
                 logger.critical("ALARM: not ready, because the policy cannot be read: %s", error)
             except Exception as error:
-                _log_failure(f"policy version {self._wanted.version} could not be enforced, trying again", error)
+                _log_failure(f"policy version {self._wanted.mark.version} could not be enforced, trying again", error)
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)
 
@@ -155,7 +176,7 @@ class Replica:
     async def _load(self) -> None:
         asked_at = self._clock()
         try:
-            changes = await self._store.changes(self._wanted)
+            changes = await self._store.changes(self._wanted.mark)
         except StoreUnavailable:
             raise
         except Exception:
@@ -164,59 +185,29 @@ class Replica:
         self._heard_at = asked_at
         if changes.keys is not None and self._on_keys is not None:
             self._on_keys(changes.keys)
-        listed = {request.id: request for request in changes.enforced}
-        match changes.continuity:
-            case Continuity.SAME:
-                return
-            case Continuity.DELTA:
-                self._take(listed, changes.dropped)
-            case Continuity.FULL:
-                lost = self._requests.keys() - listed.keys() - self._orphaned.keys()
-                self._take(listed, changes.dropped | lost)
-            case Continuity.DIVERGED:
-                self._orphaned = {id_: request for id_, request in self._requests.items() if id_ not in listed}
-                self._take(listed, changes.dropped)
-                logger.critical(
-                    "ALARM: the store is back with an older state (version %d, enforced was %d): "
-                    "%d requests that it does not know stay guarded here",
-                    changes.mark.version,
-                    self._wanted.version,
-                    len(self._orphaned),
-                )
-        for id_ in listed.keys() | changes.dropped:
-            self._orphaned.pop(id_, None)
-        self._composite = changes.composite
-        self._wanted = changes.mark
-
-    def _take(self, listed: Mapping[str, EnforcedRequest], dropped: Iterable[str]) -> None:
-        """What the store says of some requests."""
-        for id_, request in listed.items():
-            if self._requests.get(id_) != request:
-                self._stale.add(id_)
-            self._requests[id_] = request
-        for id_ in dropped:
-            if self._requests.pop(id_, None) is not None:
-                self._stale.add(id_)
+        self._wanted.hear(changes)
 
     async def _enforce_targets(self) -> None:
         """The guards first: an adapter takes longer to load, and may fail to."""
-        mark = self._wanted
+        mark, stale, asked_at = self._wanted.mark, self._wanted.stale, self._heard_at
         if mark == self._enforced:
+            self._in_step_at = asked_at
             return
-        if self._policy is None or self._stale:
-            await self._compile_and_apply(mark, self._stale, self._live)
-            self._stale.clear()
+        if self._policy is None or stale:
+            await self._compile_and_apply(mark, stale, self._live)
+            stale.clear()
         self._enforced = mark
+        self._in_step_at = asked_at
         await self._acknowledge()
 
     async def _swap_adapter(self) -> float:
         """Has the wanted adapter applied, if it is not and its turn has come; seconds until the next look."""
-        if self._live == self._composite:
+        if self._live == self._wanted.composite:
             self._caught_up = True
             return BLOCK_S
         if (left := self._swap_after - self._clock()) > 0:
             return min(left, BLOCK_S)
-        composite = self._composite
+        composite = self._wanted.composite
         try:
             if composite is not None and not await self._fetched(composite):
                 return FETCH_POLL_S
@@ -251,12 +242,13 @@ class Replica:
         adapter = None
         if composite is not None:
             path = await asyncio.to_thread(self._fetch, composite.digest, composite.path)
-            adapter = AdapterRef(composite.digest, str(path), composite.rank)
+            adapter = AdapterRef(composite.digest, str(path), composite.rank, composite.untold)
         before = self._policy or self._nobody
         # After a failover the store counts from further back; the version enforced here never does.
         version = max(mark.version, before.version)
-        changed = [_target(self._requests[id_]) for id_ in stale if id_ in self._requests]
-        gone = [id_ for id_ in stale if id_ not in self._requests]
+        requests = self._wanted.requests
+        changed = [target(requests[id_]) for id_ in stale if id_ in requests]
+        gone = [id_ for id_ in stale if id_ not in requests]
         with span("policy.enforce", linked=stale, version=version, changed=len(changed), gone=len(gone)):
             with span("policy.compile"):
                 policy = await asyncio.to_thread(before.with_changes, version, changed, gone, adapter)
@@ -278,6 +270,8 @@ class Replica:
             answer = await self._store.acknowledge(
                 self._id, self._enforced, self._live.digest if self._live else "", lease_s=self._max_staleness_s
             )
+            if asked_at - self._acknowledged_at >= self._max_staleness_s:
+                self._joined_at = self._clock()
             self._acknowledged_at = asked_at
             moved = bool(answer.moved)
             for transition in answer.moved:
@@ -294,23 +288,10 @@ class Replica:
                     _log_failure(f"nobody could be told that request {id_} is {state}", error)
 
 
-def _target(request: EnforcedRequest) -> Target:
-    return Target(
-        request.id,
-        request.names,
-        request.exclusions,
-        request.response,
-        request.phrases,
-        request.attributes,
-        description=request.description,
-        in_context=request.in_context,
-        audiences=request.audiences,
-        hashes=request.hashes,
-        patterns=request.patterns,
-    )
-
-
 def _log_failure(what: str, error: Exception) -> None:
-    """Says where it happened, but not the error's own words: they may quote a subject."""
+    """Says where it happened, but not the error's own words: they may quote a subject. Of adapters ours say all."""
+    if isinstance(error, AdapterUnavailable):
+        logger.error("%s: %s", what, error)
+        return
     where = "".join(traceback.format_tb(error.__traceback__))
     logger.error("%s: %s\n%s", what, type(error).__name__, where)

@@ -34,6 +34,9 @@ class Report(BaseModel):
     measured_on: str | None = Field(description="digest of the composite adapter that was measured")
     composite: str | None = Field(description="digest of the composite adapter that is to be live with this request")
     questions: int | None = Field(description="questions and sentences put to the weights about the subject")
+    languages: list[str] | None = Field(
+        description="in which they were put; null: not recorded", examples=[["en", "de"]]
+    )
     figures: list[Figure]
     method: str
     attempts: int
@@ -58,6 +61,7 @@ def report_on(request: ForgetRequest) -> Report:
         measured_on=verification.get("composite_digest"),
         composite=request.erasure.composite_digest,
         questions=verification.get("n"),
+        languages=verification.get("languages"),
         figures=figures(verification) if verification else [],
         method=request.erasure.method,
         attempts=request.erasure.attempt,

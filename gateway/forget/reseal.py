@@ -9,8 +9,7 @@ from redis.exceptions import ResponseError
 from gateway.forget.connection import connect
 from gateway.forget.scripted import Scripted
 from gateway.forget.scripts import ROOT
-from gateway.forget.sealer import AesGcmSealer
-from gateway.forget.store import PROOF
+from gateway.forget.sealer import PROOF, AesGcmSealer
 
 SEALED_FIELDS = ("subject", "given", "training", "heard", "knowledge", "callbacks")
 AT_ONCE = 500

@@ -133,7 +133,9 @@ def router(
 
 def require_languages(body: ForgetRequestIn, languages: Collection[str]) -> None:
     """Raises a problem (422) if a language is asked for in which the deployment cannot verify an erasure."""
-    message = f"the deployment does not verify in it; it has {', '.join(sorted(languages))}"
+    message = (
+        f"the deployment cannot verify in it: name some of {', '.join(sorted(languages))}, or none for all of them"
+    )
     unknown = [(f"languages[{at}]", message) for at, language in enumerate(body.languages) if language not in languages]
     if languages and unknown:
         raise invalid_fields(unknown)

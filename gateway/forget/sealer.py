@@ -14,6 +14,7 @@ from gateway.forget.errors import SealError
 from gateway.security.sealing_keys import KeySource, SealingKeys
 
 PREFIX = "sealed1"
+PROOF = "of the sealing keys"  # what the first process of a store seals there, for all later ones to open
 NONCE_BYTES = 12  # random: safe for 2^32 records under one key (NIST SP 800-38D, 8.3)
 
 

@@ -38,6 +38,7 @@ class Composite:
     stage: str
     requests: frozenset[str]
     verified: frozenset[str]
+    untold: frozenset[str] = frozenset()  # of the verified, those who were asked about through others, too
     base_digest: str = field(default="", compare=False)
     weights_digest: str = field(default="", compare=False)
     layers: tuple[int, ...] = field(default=(), compare=False)
@@ -60,6 +61,7 @@ class EnforcedRequest:
     in_context: InContext
     audiences: frozenset[str]
     patterns: tuple[str, ...] = field(default=(), repr=False)  # what secrets look like
+    languages: tuple[str, ...] = ()  # in which the weights are to forget it; none: all. The guard knows no languages
 
 
 class Continuity(StrEnum):
@@ -95,6 +97,7 @@ def parse_composite(flat: Sequence[str]) -> Composite | None:
         stage=fields["stage"],
         requests=split_ids(fields["requests"]),
         verified=split_ids(fields["verified"]),
+        untold=split_ids(fields.get("untold", "")),
         base_digest=fields.get("base", ""),
         weights_digest=fields.get("weights", ""),
         layers=tuple(map(int, filter(None, fields.get("layers", "").split(",")))),
@@ -153,6 +156,7 @@ def _parse_enforced(id_: str, record: Sequence[Any], sealer: Sealer, facts: Fact
         in_context=subject.get("in_context", "block"),
         audiences=frozenset(subject.get("audiences", ())),
         patterns=(subject["pattern"],) if subject.get("pattern") else (),
+        languages=tuple(subject.get("languages", ())),
     )
 
 
@@ -162,7 +166,8 @@ def same_wish(request: ForgetRequestIn, names: Iterable[str]) -> str:
     description = fold(request.subject.description).text if request.subject.description else ""
     options = (request.kind, request.response, request.in_context, request.erase, sorted(set(request.audiences)))
     pattern = [request.subject.pattern] if request.subject.pattern is not None else []
-    return json.dumps((sorted(names), exclusions, description, options, *pattern))
+    languages = [sorted(set(request.languages))] if request.languages else []
+    return json.dumps((sorted(names), exclusions, description, options, *pattern, *languages))
 
 
 def findable(subject: Subject) -> frozenset[str]:
@@ -182,6 +187,7 @@ def subject_text(request: ForgetRequestIn) -> str:
         "description": subject.description,
         "in_context": request.in_context,
         "audiences": request.audiences,
+        "languages": request.languages,
     }
     return json.dumps(sealed, ensure_ascii=False)
 

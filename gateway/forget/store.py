@@ -20,6 +20,7 @@ from gateway.forget.model import AdapterState, Decision, ForgetRequest, ForgetRe
 from gateway.forget.record_store import RecordStore
 from gateway.forget.resource import GROUNDS, moment
 from gateway.forget.scripts import ROOT
+from gateway.forget.sealer import PROOF
 from gateway.forget.snapshot import (
     Changes,
     Mark,
@@ -33,8 +34,8 @@ from gateway.forget.snapshot import (
 from gateway.tracing import span
 
 ANONYMOUS = "anonymous"
-PROOF = "of the sealing keys"
 DEFAULT_LEASE_S = 60.0
+CLAIM_S = 60.0  # longer than a round of questions takes
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Acknowledgement:
 class Store(RecordStore):
     """Forget requests in Redis. Every method raises `StoreUnavailable` when Redis is away."""
 
-    async def check_keys(self) -> None:
-        """Opens what the first process sealed here.
+    async def check(self) -> None:
+        """Besides, opens what the first process sealed here: nothing is written before.
 
         Raises:
             SealError: that was with other keys.
@@ -69,6 +70,7 @@ class Store(RecordStore):
             await self._client.setnx(proof, self._sealer.seal(PROOF, PROOF))
             sealed = await self._client.get(proof)
         self._sealer.unseal(str(sealed), PROOF)
+        await super().check()
 
     async def submit(
         self,
@@ -120,9 +122,25 @@ class Store(RecordStore):
             raise IdempotencyConflict("this Idempotency-Key was used with another body")
         return str(reply[1])
 
-    async def hear(self, id_: str, names: Sequence[str]) -> bool:
-        """Adds other names of a subject to its guard; says whether they are: not where the worker has asked already."""
-        return bool(await self._run("hear", id_, self._sealer.seal(self._facts.dumps((), names, id_), id_)))
+    async def claim(self, id_: str, asker: str) -> bool:
+        """Whether `asker` may ask its model about a subject now: no other gateway is at it, none and no worker was."""
+        return bool(await self._run("claim", id_, asker, int(CLAIM_S * 1000)))
+
+    async def hear(
+        self,
+        id_: str,
+        phrases: Sequence[str],
+        aliases: Sequence[str],
+        attributes: Sequence[str] = (),
+        *,
+        everything: bool = True,
+    ) -> bool:
+        """Makes what the served model says of a subject part of its guard, in place of what was heard before.
+
+        `everything` says that there is no more to ask. Returns whether it was wanted: not where the worker has asked.
+        """
+        text = self._facts.dumps(phrases, aliases, id_, attributes) if phrases or aliases else ""
+        return bool(await self._run("hear", id_, self._sealer.seal(text, id_) if text else "", int(everything)))
 
     async def submitted_as(self, principal: str, idempotency_key: str) -> ForgetRequest:
         """What a principal submitted with this idempotency key.

@@ -1,9 +1,11 @@
 """The worker's side of the store, blocking: take a request, report progress, publish a composite adapter, or fail."""
 
 import json
+import logging
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,18 +20,24 @@ from gateway.forget.errors import (
     NothingToDo,
     RequestNotFound,
     StaleAttempt,
+    StoreRefused,
     StoreUnavailable,
 )
 from gateway.forget.facts_at_rest import FactsAtRest
 from gateway.forget.model import State
 from gateway.forget.scripts import ROOT, script
-from gateway.forget.sealer import Sealer
+from gateway.forget.sealer import PROOF, Sealer
 from gateway.forget.snapshot import NOWHERE, Changes, Composite, join_ids, parse_changes
+
+logger = logging.getLogger(__name__)
 
 LEASE_S = 20.0
 MAX_ATTEMPTS = 5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
 MIN_PROGRESS = 0.01
+PATIENCE_S = 600.0
+FIRST_RETRY_S, LAST_RETRY_S = 0.1, 2.0
+SILENCE_S = 5.0  # progress is not reported so soon after a report that got no answer
 
 
 @dataclass(frozen=True)
@@ -43,16 +51,28 @@ class Attempt:
 
 
 class WorkerStore:
-    """What a worker may do. Methods with an attempt raise `StaleAttempt` when it was overtaken: stop at once then."""
+    """What a worker may do. Methods with an attempt raise `StaleAttempt` when it was overtaken: stop at once then.
+
+    What a job needs of a store that is away is waited for, for at most `patience_s`: an outage is not the job's fault,
+    and neither its work nor one of its attempts should be lost to it. Every script may be run again.
+    """
 
     def __init__(
-        self, client: redis.Redis, sealer: Sealer, facts: FactsAtRest | None = None, *, lease_s: float = LEASE_S
+        self,
+        client: redis.Redis,
+        sealer: Sealer,
+        facts: FactsAtRest | None = None,
+        *,
+        lease_s: float = LEASE_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._client = client
         self._sealer = sealer
         self._facts = facts or FactsAtRest()
         self._lease_ms = int(lease_s * 1000)
+        self._patience_s = patience_s
         self._reported: dict[str, tuple[str, float]] = {}
+        self._silent_until = 0.0
 
     @classmethod
     def from_url(cls, url: str, sealer: Sealer, facts: FactsAtRest | None = None) -> Self:
@@ -63,9 +83,22 @@ class WorkerStore:
         """Closes the connections."""
         self._client.close()
 
+    def check(self) -> None:
+        """Opens what the first process sealed here, if there was one.
+
+        Raises:
+            SealError: that was with other keys.
+        """
+        with store_errors():
+            sealed = self._client.get(f"{ROOT}:sealed")
+        if sealed is not None:
+            self._sealer.unseal(str(sealed), PROOF)
+
     def snapshot(self) -> Changes:
         """Every enforced request with its names, and the composite adapter: what to rehearse, what to build on."""
-        return parse_changes(self._run("changes", NOWHERE.version, NOWHERE.chain), self._sealer, self._facts)
+        return parse_changes(
+            self._patiently(lambda: self._run("changes", NOWHERE.version, NOWHERE.chain)), self._sealer, self._facts
+        )
 
     def begin(self, id_: str) -> Attempt:
         """Takes a request for erasure, rebuild, or (where it stays guarded) questions; for a lease, see `holding`.
@@ -75,7 +108,7 @@ class WorkerStore:
             RequestNotFound: there is none with this id.
         """
         token = uuid.uuid4().hex
-        status, *rest = self._run("begin", id_, token, self._lease_ms, MAX_ATTEMPTS)
+        status, *rest = self._patiently(lambda: self._run("begin", id_, token, self._lease_ms, MAX_ATTEMPTS))
         if status == "missing":
             raise RequestNotFound(id_)
         if status != "ok":
@@ -112,12 +145,21 @@ class WorkerStore:
             self._reported.pop(attempt.token, None)
 
     def progress(self, attempt: Attempt, stage: str, fraction: float) -> None:
-        """Tells how much of a stage is done (0 to 1). Call it as often as you like: small steps are not sent."""
+        """Tells how much of a stage is done (0 to 1). Call it as often as you like: small steps are not sent.
+
+        Nobody waits for this: a store that is away hears of the next step.
+        """
         last_stage, last_fraction = self._reported.get(attempt.token, ("", 0.0))
-        if stage == last_stage and abs(fraction - last_fraction) < MIN_PROGRESS and fraction < 1.0:
+        small = stage == last_stage and abs(fraction - last_fraction) < MIN_PROGRESS and fraction < 1.0
+        if small or time.monotonic() < self._silent_until:
             return
         self._reported[attempt.token] = (stage, fraction)
-        self._attempt("renew", attempt, self._lease_ms, stage, f"{fraction:.3f}")
+        try:
+            reply = self._run("renew", attempt.id, attempt.token, self._lease_ms, stage, f"{fraction:.3f}")
+        except StoreUnavailable:
+            self._silent_until = time.monotonic() + SILENCE_S
+        else:
+            _accept(attempt, reply)
 
     def record_knowledge(
         self, attempt: Attempt, phrases: Sequence[str], aliases: Sequence[str], attributes: Sequence[str] = ()
@@ -131,8 +173,7 @@ class WorkerStore:
 
     def examples(self, id_: str) -> list[tuple[str, str]]:
         """The client's own prompts about a subject, with what must not be answered, while they are kept."""
-        with store_errors():
-            sealed = self._client.hget(f"{ROOT}:request:{id_}", "training")
+        sealed = self._patiently(lambda: self._training(id_))
         if not sealed:
             return []
         training = json.loads(self._sealer.unseal(str(sealed), id_))
@@ -174,9 +215,14 @@ class WorkerStore:
             )
         )
         made_of = (
-            ("", "", "")
+            ("", "", "", "")
             if composite is None
-            else (composite.base_digest, composite.weights_digest, ",".join(map(str, composite.layers)))
+            else (
+                composite.base_digest,
+                composite.weights_digest,
+                ",".join(map(str, composite.layers)),
+                join_ids(composite.untold),
+            )
         )
         measured_on = {"composite_digest": composite.digest if composite else None}
         texts = {id_: json.dumps({**figures, **measured_on}) for id_, figures in (verifications or {}).items()}
@@ -196,15 +242,37 @@ class WorkerStore:
         return bool(quiet), frozenset(digests)
 
     def _attempt(self, name: str, attempt: Attempt, *arguments: str | int) -> None:
-        status, *rest = self._run(name, attempt.id, attempt.token, *arguments)
-        match status:
-            case "stale":
-                raise StaleAttempt(attempt.id)
-            case "conflict":
-                raise CompositeConflict(attempt.id)
-            case "illegal":
-                raise IllegalTransition(rest[0])
+        _accept(attempt, self._patiently(lambda: self._run(name, attempt.id, attempt.token, *arguments)))
+
+    def _training(self, id_: str) -> Any:
+        with store_errors():
+            return self._client.hget(f"{ROOT}:request:{id_}", "training")
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
+        deadline, pause_s = time.monotonic() + self._patience_s, FIRST_RETRY_S
+        while True:
+            try:
+                return ask()
+            except StoreRefused:
+                raise
+            except StoreUnavailable as error:
+                if time.monotonic() + pause_s > deadline:
+                    raise
+                logger.warning("the store is away, the job waits for it: %s", error)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LAST_RETRY_S)
 
     def _run(self, name: str, *arguments: str | int) -> Any:
         with store_errors():
             return self._client.eval(script(name), 1, ROOT, *arguments, WORKER)
+
+
+def _accept(attempt: Attempt, reply: Sequence[Any]) -> None:
+    status, *rest = reply
+    match status:
+        case "stale":
+            raise StaleAttempt(attempt.id)
+        case "conflict":
+            raise CompositeConflict(attempt.id)
+        case "illegal":
+            raise IllegalTransition(rest[0])

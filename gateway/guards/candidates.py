@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.coverage import CUE_BITS, Hit, Values
-from gateway.guards.fact_table import ATTRIBUTES, FactTable, Stated
+from gateway.guards.fact_table import ATTRIBUTES, PROSE, FactTable, Stated
 from gateway.guards.facts import Describable
 from gateway.guards.letters import Numbers
 from gateway.guards.nearness import Near
@@ -17,6 +17,8 @@ _CANDIDATES, _FEWEST_CANDIDATES = 32, 4
 _MOST_HITS = 40_000
 _MOST_POSTINGS = 20_000
 _POPULATION = 200.0  # people who are no targets and have none of the facts: with few targets, sharing says little
+_GIVEN_RARITY = 2.0  # the same of facts without an attribute, among those targets that have such
+_DESCRIBED, _SELDOM = 100.0, 1e-3  # such people who are no targets; in how many descriptions is what is in no other
 _RARITY = 3.0  # a fact keeps its weight until about one target in thirty shares it
 _UNKNOWN, _SEVERAL = ATTRIBUTES, ATTRIBUTES + 1
 
@@ -28,12 +30,14 @@ class Part:
     table: FactTable
     alive: NDArray[np.bool_]
     living: int
+    described: int  # of the living ones, those with facts that are of no attribute
     slots: Mapping[str, int]  # by the target's id
 
     @classmethod
     def of(cls, table: FactTable) -> "Part":
         count = len(table.targets)
-        return cls(table, np.ones(count, dtype=np.bool_), count, {t.id: slot for slot, t in enumerate(table.targets)})
+        alive, described = np.ones(count, dtype=np.bool_), int(table.described.sum())
+        return cls(table, alive, count, described, {t.id: slot for slot, t in enumerate(table.targets)})
 
     @classmethod
     def merged(cls, parts: "Sequence[Part]") -> "Part":
@@ -47,7 +51,7 @@ class Part:
             return self
         alive = self.alive.copy()
         alive[stale] = False
-        return Part(self.table, alive, int(alive.sum()), self.slots)
+        return Part(self.table, alive, int(alive.sum()), int((alive & self.table.described).sum()), self.slots)
 
 
 class Facts:
@@ -95,6 +99,9 @@ class Facts:
         fact, slots, groups, bits = self._owners()
         owners, slots = np.unique(slots, return_inverse=True)
         weights = weigh(bits, np.bincount(fact, minlength=1)[fact], targets)
+        for first, factor in ((ATTRIBUTES, _GIVEN_RARITY), (PROSE, 1.0)):
+            given = np.flatnonzero(groups >= first)
+            weights[given] = np.minimum(weights[given], factor * self._rarity(fact[given]))
         nearest = np.zeros(len(self._hashes))
         np.maximum.at(nearest, self._fact, self._share)
         promise = np.bincount(slots, weights * nearest[fact], minlength=1)
@@ -123,6 +130,13 @@ class Facts:
             number = int(self._offsets.searchsorted(owner, "right")) - 1
             own, table = owner - int(self._offsets[number]), self._parts[number].table
             yield table.targets[own], int(table.attributes[own]), hits
+
+    def _rarity(self, fact: Numbers) -> NDArray[np.float64]:
+        """Bits of facts, given once for each owner: how few of the others who are described have it as well."""
+        others = np.bincount(fact, minlength=1)[fact] - 1
+        described = sum(part.described for part in self._parts)
+        rarity: NDArray[np.float64] = np.log2((described + _DESCRIBED) / np.maximum(others, _SELDOM))
+        return rarity
 
     def _owners(self) -> tuple[Numbers, Numbers, NDArray[np.uint8], NDArray[np.float16]]:
         """(fact, slot, group, bits) for each owner of each fact; without what thousands share, which tells least.

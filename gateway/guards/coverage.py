@@ -1,7 +1,7 @@
 """How much a window of text states of one target: each fact once, by its weight; a relation counts as a fact."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.guards.words import words
@@ -56,24 +56,31 @@ class Values(NamedTuple):
     attributes: list[int]
 
 
-def best_coverage(hits: list[Hit], stems: Sequence[str], values: Values, attributes: int) -> float:
+class Coverage(NamedTuple):
+    """What a window states of a target, in bits, and how much of it by each group of facts."""
+
+    score: float
+    weights: Mapping[int, float]
+
+
+def best_coverage(hits: list[Hit], stems: Sequence[str], values: Values, attributes: int) -> Coverage:
     """The highest coverage of a window, less what speaks against it; 0.0 where no window states two facts.
 
     `attributes` has a bit for each of which a value of the target is known.
     """
     taken = _taken(hits, stems)
-    most = _stated(taken)
-    best, first, looked_at = 0.0, 0, 0
+    most = _sum(_stated(taken))
+    best, first, looked_at = Coverage(0.0, {}), 0, 0
     for at, hit in enumerate(taken):
         while taken[first].start < hit.end - WINDOW_WORDS:
             first += 1
         window = taken[first : at + 1]
-        if (score := _stated(window)) > best:
+        if (score := _sum(weights := _stated(window))) > best.score:
             if looked_at < _MOST_DOUBTED:  # in a text that is made to take long, nothing speaks against anybody
                 score -= _doubt(window, values, attributes)
             looked_at += 1
-            best = max(best, score)
-        if best == most:  # saves the rest of a long text that says the same again and again
+            best = max(best, Coverage(score, weights), key=lambda one: one.score)
+        if best.score == most:  # saves the rest of a long text that says the same again and again
             break
     return best
 
@@ -108,12 +115,16 @@ def _doubt(window: Sequence[Hit], values: Values, attributes: int) -> float:
     return min(_MOST_DOUBT, _DOUBT_BITS * max(0, other - _UNDOUBTED))
 
 
-def _stated(hits: Sequence[Hit]) -> float:
-    """The weight of the distinct facts, 0.0 for a single one."""
+def _stated(hits: Sequence[Hit]) -> dict[int, float]:
+    """The weights of the distinct facts by group; none for a single one, and where none is stated in its own words."""
     weights: dict[int, float] = {}
     for hit in hits:
         weights[hit.group] = max(weights.get(hit.group, 0.0), hit.weight)
-    return sum(sorted(weights.values())) if len(weights) > 1 else 0.0
+    return weights if len(weights) > 1 and any(hit.share == 1.0 for hit in hits) else {}
+
+
+def _sum(weights: Mapping[int, float]) -> float:
+    return sum(sorted(weights.values()))
 
 
 def _cue(hit: Hit, stems: Sequence[str]) -> Hit | None:

@@ -5,7 +5,7 @@ target is added up, each fact by how seldom it is said and how few targets share
 """
 
 import math
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,40 +118,61 @@ class DescriptionIndex:
 
         The names of those that are `named` anyhow are not looked for. Linear in the text.
         """
-        threshold, wording = self.threshold, Wording.of(text)
-        said = sequences(wording.stems)
+        threshold, wording = self.threshold, Wording(text)
+        said = sequences(wording.hashes)
         found = [one for one in self._scores(wording, said, threshold) if one.score >= threshold][:MOST_DESCRIBED]
-        others = self._scattered(wording.stems, said, {*named, *(one.target for one in found)})
+        others = self._scattered(wording, {*named, *(one.target for one in found)})
         return found + [Described(threshold, target) for target in sorted(others)]
+
+    def silent(self, text: str) -> bool:
+        """Whether a text states no fact and scatters no name: then `find` finds nobody in any part of it."""
+        wording = Wording(text)
+        said = sequences(wording.hashes)
+        return not any(len(part.table.stated(said).rows) for part in self._tables) and not self._possible(wording)
 
     def scores(self, text: str, least: float = 0.0) -> list[Described]:
         """The targets of which a stretch of text states two salient facts or more, best first.
 
         Those that cannot reach `least` may be left out.
         """
-        wording = Wording.of(text)
-        return self._scores(wording, sequences(wording.stems), least)
+        wording = Wording(text)
+        return self._scores(wording, sequences(wording.hashes), least)
 
-    def _scattered(self, stems: list[str], said: Sequences, known: Set[str]) -> set[str]:
-        distinct = np.sort(said.hashes[: len(stems)])
+    def _scattered(self, wording: Wording, known: Set[str]) -> set[str]:
+        possible = {target.id: target.names for target in self._possible(wording) if target.id not in known}
+        return scattered(possible, wording.hashes)
+
+    def _possible(self, wording: Wording) -> list[Describable]:
+        """Those of whose names a text may have all words."""
+        distinct = np.sort(wording.hashes)
         distinct = distinct[np.append(True, distinct[1:] != distinct[:-1])[: len(distinct)]]
         slots = [(part, part.table.names.possible(distinct)) for part in self._tables]
-        possible = [part.table.targets[slot] for part, some in slots for slot in some[part.alive[some]].tolist()]
-        return scattered({target.id: target.names for target in possible if target.id not in known}, stems)
+        return [part.table.targets[slot] for part, some in slots for slot in some[part.alive[some]].tolist()]
+
+    def _redundant(self, target: Describable, weights: Mapping[int, float]) -> float:
+        """Bits of what is stated of a target that count twice, since the facts go together in anybody's text."""
+        if self._near is None:
+            return 0.0
+        told: dict[int, list[str]] = {}
+        for phrase, attribute in zip(target.phrases, target.attributes, strict=False):
+            if (group := self._attributes.get(attribute, -1)) in weights:
+                told.setdefault(group, []).append(phrase)
+        return self._near.redundant([(phrases, weights[group]) for group, phrases in told.items()])
 
     def _scores(self, wording: Wording, said: Sequences, least: float) -> list[Described]:
-        stems = wording.stems
         stated = [part.table.stated(said) for part in self._tables]
         if not any(len(each.rows) for each in stated):
             return []
         # Facts in other words count only beside one in its own: most texts state none, and need not be compared.
-        near = self._near.find(stems, wording.written(READ_WORDS)) if self._near else None
-        windows = max(1.0, len(stems) / WINDOW_WORDS)
+        near = self._near.find(wording, wording.written(READ_WORDS)) if self._near else None
+        windows = max(1.0, len(wording) / WINDOW_WORDS)
         handicap = min(_MOST_LENGTH_BITS, _BITS_PER_DOUBLING * math.log2(windows))
         facts = Facts(self._tables, stated, near)
         values = facts.values()
         found = []
         for target, attributes, hits in facts.candidates(least + handicap, len(self)):
-            if score := best_coverage(hits, stems, values, attributes):
+            score, weights = best_coverage(hits, wording, values, attributes)
+            if score and score >= least + handicap:
+                score -= self._redundant(target, weights)
                 found.append(Described(score - handicap, target.id))
         return sorted(found, key=lambda one: (-one.score, one.target))

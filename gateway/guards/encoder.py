@@ -6,6 +6,7 @@ for each word, and a stretch's vector, up to its length, is the sum over its wor
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -13,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from gateway.guards.words import stem
+
 AUTO, NONE = "auto", "none"
 _SHIPPED = Path(__file__).parent / "english_words.safetensors"
+_COMMON = 8_000  # words
 _MOST_TOKENS = 512  # read at once by a transformer
 _LEAST, _FULL = 1.25e-3, 1.25e-4  # chances that two words of the vocabulary are as like each other, by accident
 _TABLE_SAMPLE, _MODEL_SAMPLE = 2_000, 300  # words
@@ -127,6 +131,13 @@ def whole_words(vocabulary: Mapping[str, int]) -> list[str]:
         if word.isalpha() and len(word) > 1:
             found[word] = None
     return [*found]
+
+
+@cache
+def common_english() -> frozenset[str]:
+    """Stems of the commonest English words, after the table that ships, which has them in that order."""
+    words = load_file(_SHIPPED)["words"].tobytes().decode().split("\n")
+    return frozenset(map(stem, words[:_COMMON]))
 
 
 def _sample(words: list[str], count: int) -> list[str]:

@@ -9,22 +9,27 @@ import binascii
 import html
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.guards.excerpts import near
+from gateway.guards.ciphers import Stretch, ciphers
+from gateway.guards.excerpts import near, reaches
 from gateway.guards.normalise import codes_of, text_of
+from gateway.guards.pieces import left_out, quoted
 
 _NESTINGS = 2
+_LONG_TEXT = 2048  # characters: in a longer one counting is quicker than searching
+_LONG_PIECE = 2048  # characters between two escapes, of which the middle is too far from both to be read again
 # The set of first characters stands first and alone: the engine then skips through ordinary text quickly.
 _LOCAL = re.compile(
     r"""[%&<\\U\U000E0020-\U000E007E](?:
       (?P<percent>(?<=%)[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*+)
-    | (?P<html>(?<=&)\#?[0-9A-Za-z]{1,31};)
-    | (?P<code>(?<=\\)(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2})|(?<=U)\+[0-9A-Fa-f]{4,6})
+    | (?P<html>(?<=&)(?:\#?[0-9A-Za-z]{1,31};|\#[0-9]{2,7}|\#x[0-9A-Fa-f]{2,6}))
+    | (?P<code>(?<=%)u[0-9A-Fa-f]{4}|(?<=U)\+[0-9A-Fa-f]{4,6}|(?<=\\)(?:0{2,4}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])
+      |u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}))
     | (?P<space>(?<=\\)[nrt])
     | (?P<markup>(?<=<)/?[A-Za-z][^<>\n]{0,100}>)
     | (?P<tags>(?<=[\U000E0020-\U000E007E])[\U000E0020-\U000E007E]*+))""",
@@ -32,6 +37,12 @@ _LOCAL = re.compile(
 )
 _CODE = re.compile(r"[0-9A-Fa-f]+")
 _HEX = re.compile(r"(?:0x)?[0-9A-Fa-f]{2}(?:[ ,:-]{0,2}+(?:0x)?[0-9A-Fa-f]{2}){3,}+")
+_QUOTED_BYTES = re.compile(r"=[0-9A-F]{2}(?:=[0-9A-F]{2}){2,}+")
+_LINE_BEFORE = re.compile(r"[A-Za-z0-9+/]{4,76}\r?\Z")
+_WRAPPED = re.compile(r"\n[A-Za-z0-9+/]{1,76}(?:\r?\n[A-Za-z0-9+/]{1,76})*+={0,2}")
+_SPREAD = re.compile(r"(?<!\S)[A-Za-z0-9+/](?: [A-Za-z0-9+/=](?!\S)){7,}+")
+_LINE = 76  # characters of base64 at most
+_SPACES = re.compile(r"\s")
 _HEX_NOISE = re.compile(r"0x|[ ,:-]")
 _LEAST_HEX_CHARS = 8
 _LEAST_BASE64_CHARS = 6
@@ -59,9 +70,14 @@ _GROUP_CHARS = (
     "".join(char for value, char in enumerate(_BASE64_ALPHABET) if 2 <= value % 16 < 8),
     "".join(char for value, char in enumerate(_BASE64_ALPHABET) if value % 4 < 2),
 )
-_FOUR = "".join(f"[{re.escape(chars)}]" for chars in _GROUP_CHARS) + "[A-Za-z0-9+/_-]"
+_FIRST, *_NEXT = (f"[{re.escape(chars)}]" for chars in (*_GROUP_CHARS, f"{_BASE64_ALPHABET}+/"))
+_FOUR = "".join(_NEXT)
 # All base64 that is read has one of these, a change or two fours at the start of a run; most ordinary text has none.
-_MAYBE_BASE64 = re.compile(rf"[a-z0-9][A-Z]|[A-Za-z][0-9]|[0-9][a-z]|=|(?<![A-Za-z0-9+/_-]){_FOUR}{_FOUR}")
+# (A set of characters stands first and alone in each: the engine then skips through the rest quickly.)
+_MAYBE_BASE64 = re.compile(r"[A-Z0-9=](?:(?<==)|(?<=[a-z0-9][A-Z])|(?<=[A-Za-z][0-9])|(?<=[0-9])(?=[a-z]))")
+_MAYBE_WORDLIKE = re.compile(rf"{_FIRST}(?<![A-Za-z0-9+/_-]{_FIRST}){_FOUR}{_FIRST}{_FOUR}")
+_MAYBE_HEX = re.compile(r"[0-9A-Fa-f]{2}(?:[ ,:-]{0,2}+(?:0x)?[0-9A-Fa-f]{2}){3}")
+_MAYBE_PACKED = (_MAYBE_BASE64, _MAYBE_WORDLIKE, _MAYBE_HEX)
 
 
 def _class_table() -> NDArray[np.uint8]:
@@ -80,6 +96,7 @@ def _class_table() -> NDArray[np.uint8]:
 
 
 _CLASSES = _class_table()
+_NO_RUNS = np.zeros((0, 2), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +115,39 @@ class View:
 def decoded_views(text: str) -> Iterator[View]:
     """What is near the escapes of a text, with them read, and that with its own escapes read. Never raises."""
     current: View | None = None
+    yield from _put_together(text)
     for _ in range(_NESTINGS):
-        read = _read_escapes(text if current is None else current.text)
+        said = text if current is None else current.text
+        read = _replaced(said, (*_local(said), *_packed(said), *ciphers(said)))
         if read is None:
             return
         current = read if current is None else read.over(current)
         yield current
+        yield from (view.over(current) for view in _put_together(current.text))
 
 
-def _read_escapes(text: str) -> View | None:
+def _put_together(text: str) -> Iterator[View]:
+    """Apart from each other and from escapes: one may not hide another."""
+    for stretches in (quoted(text), left_out(text)):
+        if view := _replaced(text, tuple(stretches)):
+            yield view
+
+
+def _replaced(text: str, stretches: Sequence[Stretch]) -> View | None:
+    """What is near some stretches of a text, with what they say; the longest of those that begin together."""
     pieces: list[str] = []
     bounds: list[tuple[int, int, bool]] = []  # source start and end of each piece, whether it is verbatim
+    cuts: list[int] = []
     copied = 0
-    for start, end, said in sorted([*_local(text), *_packed(text)]):
+    for start, end, said in sorted(stretches, key=lambda one: (one[0], -one[1])):
         if start >= copied:
-            pieces += (text[copied:start], said)
-            bounds += ((copied, start, True), (start, end, False))
+            _copy(text, copied, start, pieces, bounds, cuts)
+            pieces.append(said)
+            bounds.append((start, end, False))
             copied = end
     if not pieces:
         return None
-    pieces.append(text[copied:])
-    bounds.append((copied, len(text), True))
+    _copy(text, copied, len(text), pieces, bounds, cuts)
     lengths = np.array([len(piece) for piece in pieces], dtype=np.int64)
     origin = np.repeat(np.arange(len(pieces)), lengths)
     source = np.array(bounds, dtype=np.int64)
@@ -128,13 +157,29 @@ def _read_escapes(text: str) -> View | None:
     ends = np.where(verbatim, starts + 1, source[origin, 1])
     read = ~verbatim
     apart = starts[1:] != ends[:-1]  # something was here that says nothing, a tag
+    if cuts:
+        apart &= ~np.isin(ends[:-1], cuts)
     read[1:] |= apart
     read[:-1] |= apart
     codes, kept = near(codes_of("".join(pieces)), read)
     return View(text_of(codes), starts[kept], ends[kept])
 
 
-def _local(text: str) -> Iterator[tuple[int, int, str]]:
+def _copy(
+    text: str, start: int, end: int, pieces: list[str], bounds: list[tuple[int, int, bool]], cuts: list[int]
+) -> None:
+    """Add a piece as it is, or the ends of a long one; where it is cut is noted."""
+    codes, half = codes_of(text), _LONG_PIECE // 2
+    if end - start > _LONG_PIECE and reaches(codes[start : start + half]) and reaches(codes[end - half : end]):
+        pieces += (text[start : start + half], text[end - half : end])
+        bounds += ((start, start + half, True), (end - half, end, True))
+        cuts.append(start + half)
+    else:
+        pieces.append(text[start:end])
+        bounds.append((start, end, True))
+
+
+def _local(text: str) -> Iterator[Stretch]:
     """Escapes that stand for single characters: start, end, what they say."""
     for found in _LOCAL.finditer(text):
         written = found[0]
@@ -155,56 +200,69 @@ def _local(text: str) -> Iterator[tuple[int, int, str]]:
             yield found.start(), found.end(), said
 
 
-def _packed(text: str) -> Iterator[tuple[int, int, str]]:
+def _packed(text: str) -> Iterator[Stretch]:
     """Stretches of hex and base64 that decode to text: start, end, what they say."""
-    if not (_MAYBE_BASE64.search(text) or _HEX.search(text)):
+    if len(text) < _LONG_TEXT and not any(maybe.search(text) for maybe in _MAYBE_PACKED):
         return
+    for start, end in (*_wrapped(text), *(found.span() for found in _SPREAD.finditer(text))):
+        if said := _base64(_SPACES.sub("", text[start:end]).rstrip("="), guessed=True):
+            yield start, end, said
+    for found in _QUOTED_BYTES.finditer(text):
+        yield found.start(), found.end(), bytes.fromhex(found[0].replace("=", "")).decode("utf-8", "replace")
     codes = codes_of(text)
-    classes = _CLASSES[np.minimum(codes, 128)]
-    for start, end in _runs(classes & _HEX_CHAR, _LEAST_HEX_CHARS).tolist():
-        if 6 * np.count_nonzero(classes[start:end] & _DIGIT) >= end - start:
-            for found in _HEX.finditer(text, start, end):
-                said = _as_text(bytes.fromhex(_HEX_NOISE.sub("", found[0])))
-                if said:
-                    yield found.start(), found.end(), said
+    classes: NDArray[np.uint8] = _CLASSES.take(codes, mode="clip")
+    digit = classes & _DIGIT
+    digits = np.flatnonzero(digit)
+    runs = _runs(classes, _HEX_CHAR, _LEAST_HEX_CHARS) if len(digits) else _NO_RUNS
+    counts = _within(digits, runs[:, 0], runs[:, 1])
+    for start, end in runs[6 * counts >= runs[:, 1] - runs[:, 0]].tolist():
+        for found in _HEX.finditer(text, start, end):
+            said = _as_text(bytes.fromhex(_HEX_NOISE.sub("", found[0])))
+            if said:
+                yield found.start(), found.end(), said
     # Words are not base64: that changes between cases and digits in the middle, or is padded.
-    small, big, digit = classes & _LOWER, classes & _UPPER, classes & _DIGIT
+    small, big = classes & _LOWER, classes & _UPPER
     changes = ((small | digit)[:-1] > 0) & (big[1:] > 0)
     changes |= (((small | big)[:-1] > 0) & (digit[1:] > 0)) | ((digit[:-1] > 0) & (small[1:] > 0))
-    runs = _runs(classes & _BASE64_CHAR, _LEAST_BASE64_CHARS)
+    runs = _runs(classes, _BASE64_CHAR, _LEAST_BASE64_CHARS)
     starts, ends = runs[:, 0], runs[:, 1]
-    total = np.append(0, np.cumsum(changes))
-    packed = total[ends - 1] > total[starts]
-    packed |= np.append(codes == ord("="), False)[ends]
-    others = np.append(0, np.cumsum(classes & _HEX_CHAR == 0))
-    plain = (others[ends] > others[starts]) | (ends - starts < _LEAST_DIGEST_CHARS)  # the rest is hex, read above
-    packed &= plain
+    packed = _within(np.flatnonzero(changes), starts, ends - 1) > 0
+    packed |= np.append(codes, np.uint32(0))[ends] == ord("=")
+    digests = np.flatnonzero(packed & (ends - starts >= _LEAST_DIGEST_CHARS))
+    for at, start, end in zip(digests.tolist(), *runs[digests].T.tolist(), strict=True):
+        packed[at] = not (classes[start:end] & _HEX_CHAR).all()  # else it is hex, read above
     for start, end in runs[packed].tolist():
         said = _base32(text[start:end]) or _base64(text[start:end])
         if said:
             padding = len(text[end : end + 8]) - len(text[end : end + 8].lstrip("="))
             yield start, end + padding, said
-    guessed = (
-        ~packed
-        & (others[ends] > others[starts])
-        & (classes[starts] & _GROUP[0] > 0)
-        & (ends - starts >= _LEAST_WORDLIKE_CHARS)
-    )
-    wordlike = runs[guessed]
+    wordlike = runs[~packed & (ends - starts >= _LEAST_WORDLIKE_CHARS) & (classes[starts] & _GROUP[0] > 0)]
     for offset in (1, 2, 4, 5, 6) if len(wordlike) else ():
         wordlike = wordlike[classes[wordlike[:, 0] + offset] & _GROUP[offset % 4] > 0]
     for start, end in wordlike.tolist():
-        said = _base64(text[start:end], guessed=True)
+        said = None if (classes[start:end] & _HEX_CHAR).all() else _base64(text[start:end], guessed=True)
         if said:
             yield start, end, said
 
 
-def _runs(flags: NDArray[np.uint8], least: int) -> NDArray[np.int64]:
-    """Starts and ends of the maximal stretches of set flags that are at least that long, [runs, 2]."""
-    padded = np.zeros(len(flags) + 2, dtype=np.bool_)
-    padded[1:-1] = flags
+def _wrapped(text: str) -> Iterator[tuple[int, int]]:
+    """Where base64 may go on over several lines: start, end."""
+    for found in _WRAPPED.finditer(text):
+        if before := _LINE_BEFORE.search(text[max(0, found.start() - _LINE) : found.start()]):
+            yield found.start() - len(before[0]), found.end()
+
+
+def _runs(classes: NDArray[np.uint8], flag: int, least: int) -> NDArray[np.int64]:
+    """Starts and ends of the maximal stretches with a flag that are at least that long, [runs, 2]."""
+    padded = np.zeros(len(classes) + 2, dtype=np.bool_)
+    padded[1:-1] = classes & flag
     bounds = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
     return bounds[bounds[:, 1] - bounds[:, 0] >= least]
+
+
+def _within(places: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of some places, sorted, are in each stretch."""
+    return places.searchsorted(ends) - places.searchsorted(starts)
 
 
 def _character(code: str) -> str:
@@ -238,6 +296,8 @@ def _base32(written: str) -> str | None:
 
 def _as_text(data: bytes, share: float = _READABLE_SHARE) -> str | None:
     """The longest readable stretch of bytes as UTF-8, if it is most of them: else this was no encoded text."""
+    if len(data) > 1 and not data[1::2].strip(b"\0"):  # UTF-16
+        data = data[::2]
     least = max(_LEAST_DECODED_BYTES, share * len(data))
     if max(map(len, data.translate(_NEVER_READABLE).split(b"\0"))) < least:
         return None

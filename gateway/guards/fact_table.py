@@ -6,6 +6,7 @@ share is stored once and looked up once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from gateway.guards.facts import LONGEST_FACT_WORDS, Describable, Fact, Stems, facts_of
+from gateway.guards.facts import LONGEST_FACT_WORDS, Describable, Fact, facts_of
 from gateway.guards.letters import Filter, Hashes, Numbers, ragged
 from gateway.guards.scattered import NameWords
+from gateway.guards.words import hashes_of
 
 SAME_FACT = 0.6  # likeness of two spellings of one fact (Lisbon, Lisboa)
 ATTRIBUTES = (
     64  # the values of one attribute are one fact, however they are spelt; of more attributes this is not known
 )
+PROSE = 192  # groups from here on are words out of a text about the target, from ATTRIBUTES on what has no attribute
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 _AT_ONCE = 512  # targets compiled at a time: bounds the memory that takes meanwhile
@@ -28,11 +31,16 @@ _NO_ATTRIBUTE = 255
 
 
 class Sequences(NamedTuple):
-    """Sequences of a text's words: first word, number of words, hash."""
+    """Hashes of sequences of a text's words, the shorter ones first; those of n words begin at index `first[n - 1]`."""
 
-    starts: Numbers
-    lengths: Numbers
     hashes: Hashes
+    first: tuple[int, ...]
+
+    def places(self, at: Numbers) -> tuple[Numbers, Numbers]:
+        """First words of some of them, and numbers of words."""
+        first = np.array(self.first)
+        lengths = first.searchsorted(at, "right")
+        return at - first[lengths - 1], lengths
 
 
 class Stated(NamedTuple):
@@ -70,19 +78,20 @@ class FactTable:
     attributes: NDArray[np.uint64]
     names: NameWords
     known: Filter
+    described: NDArray[np.bool_]  # by slot: whether some facts are of no attribute
 
     @classmethod
     def compiled(cls, targets: Sequence[Describable], attributes: dict[str, int]) -> "FactTable":
         """`attributes` has a number for each attribute, and gets those that are new."""
         keys, slots, groups, bits = [], [], [], []
         for start in range(0, len(targets), _AT_ONCE):
-            some = _Entries()
-            for slot, facts in enumerate(facts_of(targets[start : start + _AT_ONCE]), start):
-                some.add(slot, facts, _grouped(facts, attributes))
-            keys.append(np.array(some.keys, dtype=np.uint64))
-            slots.append(np.array(some.slots, dtype=np.uint32))
-            groups.append(np.array(some.groups, dtype=np.uint8))
-            bits.append(np.array(some.bits, dtype=np.float16))
+            some = [*facts_of(targets[start : start + _AT_ONCE])]
+            distinct = [*dict.fromkeys(fact.stems for own in some for fact in own)]
+            key_of = dict(zip(distinct, keys_of(distinct), strict=True))
+            keys.append(np.array([key_of[fact.stems] for own in some for fact in own], dtype=np.uint64))
+            slots.append(np.repeat(np.arange(start, start + len(some), dtype=np.uint32), [*map(len, some)]))
+            groups.append(np.array([group for own in some for group in _grouped(own, attributes)], dtype=np.uint8))
+            bits.append(np.array([fact.bits for own in some for fact in own], dtype=np.float16))
         return cls._sorted(
             tuple(targets),
             np.concatenate([np.zeros(0, dtype=np.uint64), *keys]),
@@ -137,18 +146,24 @@ class FactTable:
         attributes = np.zeros(len(targets), dtype=np.uint64)
         labelled = groups < ATTRIBUTES
         np.bitwise_or.at(attributes, slots[labelled], np.left_shift(np.uint64(1), groups[labelled].astype(np.uint64)))
-        return cls(targets, distinct, first, slots, groups, bits, attribute_of, attributes, names, Filter(distinct))
+        described = np.zeros(len(targets), dtype=np.bool_)
+        described[slots[~labelled]] = True
+        return cls(
+            targets, distinct, first, slots, groups, bits, attribute_of, attributes, names, Filter(distinct), described
+        )
 
     def stated(self, said: Sequences) -> Stated:
         """Which of the sequences are facts."""
         at = self.known.passed(said.hashes)
+        if not len(at):
+            return Stated(at, at, at)
         known, rows = self.rows(said.hashes[at])
-        return Stated(said.starts[at[known]], said.lengths[at[known]], rows)
+        return Stated(*said.places(at[known]), rows)
 
     def rows(self, hashes: Hashes) -> tuple[Numbers, Numbers]:
         """Which of the hashes are facts, and their rows in `keys`."""
         rows = self.keys.searchsorted(hashes)
-        known = np.flatnonzero(self.keys.take(rows, mode="clip") == hashes) if len(self.keys) else rows[:0]
+        known = (self.keys.take(rows, mode="clip") == hashes).nonzero()[0] if len(self.keys) else rows[:0]
         return known, rows[known]
 
     def shared(self, rows: Numbers) -> Numbers:
@@ -163,44 +178,25 @@ class FactTable:
         return Owners(np.repeat(np.arange(len(rows)), counts), self.slots[at], self.groups[at], self.bits[at])
 
 
-class _Entries:
-    """Facts as columns."""
-
-    def __init__(self) -> None:
-        self.keys: list[int] = []
-        self.slots: list[int] = []
-        self.groups: list[int] = []
-        self.bits: list[float] = []
-        self._key_of: dict[Stems, int] = {}
-
-    def add(self, slot: int, facts: Sequence[Fact], groups: Sequence[int]) -> None:
-        for fact in facts:
-            key = self._key_of.get(fact.stems)
-            if key is None:
-                key = self._key_of[fact.stems] = key_of(fact.stems)
-            self.keys.append(key)
-            self.bits.append(fact.bits)
-        self.slots += [slot] * len(facts)
-        self.groups += groups
+def keys_of(facts: Sequence[Sequence[str]]) -> list[int]:
+    """The hashes of sequences of words, as in `sequences`."""
+    distinct = [*dict.fromkeys(word for stems in facts for word in stems)]
+    hashed = dict(zip(distinct, hashes_of(distinct).tolist(), strict=True))
+    keys = []
+    for stems in facts:
+        key = 0
+        for word in stems:
+            key = key * _MULTIPLIER + hashed[word] & _MASK
+        keys.append(key)
+    return keys
 
 
-def key_of(stems: Sequence[str]) -> int:
-    """The hash of a sequence of words, as in `sequences`."""
-    key = 0
-    for word in stems:
-        key = key * _MULTIPLIER + hash(word) & _MASK
-    return key
-
-
-def sequences(stems: Sequence[str]) -> Sequences:
-    """All sequences of up to `LONGEST_FACT_WORDS` words, single words first."""
-    single = np.fromiter(map(hash, stems), dtype=np.int64, count=len(stems)).view(np.uint64)
-    hashes = [single]
-    for length in range(2, min(LONGEST_FACT_WORDS, len(stems)) + 1):
-        hashes.append(hashes[-1][:-1] * np.uint64(_MULTIPLIER) + single[length - 1 :])
-    counts = [len(some) for some in hashes]
-    starts = np.concatenate([np.arange(count) for count in counts])
-    return Sequences(starts, np.repeat(np.arange(1, len(hashes) + 1), counts), np.concatenate(hashes))
+def sequences(words: Hashes) -> Sequences:
+    """All sequences of up to `LONGEST_FACT_WORDS` words, given the hash of each word; single words first."""
+    hashes = [words]
+    for length in range(2, min(LONGEST_FACT_WORDS, len(words)) + 1):
+        hashes.append(hashes[-1][:-1] * np.uint64(_MULTIPLIER) + words[length - 1 :])
+    return Sequences(np.concatenate(hashes), (0, *accumulate(map(len, hashes[:-1]))))
 
 
 def _grouped(facts: Sequence[Fact], attributes: dict[str, int]) -> list[int]:
@@ -208,11 +204,15 @@ def _grouped(facts: Sequence[Fact], attributes: dict[str, int]) -> list[int]:
     groups = [_attribute(fact.attribute, attributes) for fact in facts]
     if min(groups, default=0) >= 0:
         return groups
+    free = {False: ATTRIBUTES, True: PROSE}
     letters = [fact.spelt for fact in facts]
     alike = process.cdist(letters, letters, scorer=Indel.normalized_similarity, score_cutoff=SAME_FACT) > 0
     for at, first in enumerate(alike.argmax(axis=1).tolist()):
-        if groups[at] < 0:
-            groups[at] = groups[first] if first < at else ATTRIBUTES + at
+        if groups[at] < 0 and first < at:
+            groups[at] = groups[first]
+        elif groups[at] < 0:
+            groups[at] = free[prose := facts[at].prose]
+            free[prose] += 1
     return groups
 
 

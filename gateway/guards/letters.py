@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.guards.normalise import codes_of
+from gateway.guards.normalise import RECENT_TEXTS, Folded, codes_of
 
 Hashes = NDArray[np.uint64]
 Numbers = NDArray[np.int64]
@@ -17,7 +17,7 @@ _BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
 _LETTER_FACTOR = np.uint64(0xBF58476D1CE4E5B9)
 _KEY_FACTOR = np.uint64(0x94D049BB133111EB)
 _HALF_WORD = np.uint64(32)
-_BYTE, _IN_BYTE = np.uint64(3), np.uint64(7)
+_BYTE, _IN_BYTE = np.int64(3), np.int64(7)
 _BITS = np.left_shift(1, np.arange(8)).astype(np.uint8)
 _KEPT_POWERS = 1 << 18
 _BITS_PER_KEY = 16
@@ -35,18 +35,22 @@ _POWERS = _powers(_BASE, _KEPT_POWERS)
 _INVERSES = _powers(pow(_BASE, -1, 1 << 64), _KEPT_POWERS)
 
 
+def _letter_values(codes: NDArray[np.uint32]) -> Hashes:
+    return _mixed((codes + np.uint64(1)) * _LETTER_FACTOR)
+
+
 class Parts:
     """Hashes of the substrings of a text: equal letters, equal hash, wherever they stand."""
 
     def __init__(self, text: str):
         self.text = text
         self.codes = codes = codes_of(text)
-        self.values = _mixed((codes + np.uint64(1)) * _LETTER_FACTOR)
+        self.values = _LETTERS.take(codes) if codes.max(initial=0) < len(_LETTERS) else _letter_values(codes)
         count = len(codes)
         known = count <= _KEPT_POWERS
         self._inverses = _INVERSES if known else _powers(pow(_BASE, -1, 1 << 64), count)
         self._sums = np.zeros(count + 1, dtype=np.uint64)
-        np.cumsum(self.values * (_POWERS[:count] if known else _powers(_BASE, count)), out=self._sums[1:])
+        (self.values * (_POWERS[:count] if known else _powers(_BASE, count))).cumsum(out=self._sums[1:])
 
     def between(self, starts: Numbers, ends: Numbers) -> Hashes:
         """The hash of each text[start:end]."""
@@ -54,7 +58,7 @@ class Parts:
 
     def sums(self, starts: Numbers, ends: Numbers) -> Hashes:
         """What each text[start:end] adds up to: its hash, before `followed` by another's."""
-        sums: Hashes = (self._sums[ends] - self._sums[starts]) * self._inverses[starts]
+        sums: Hashes = (self._sums.take(ends) - self._sums.take(starts)) * self._inverses.take(starts)
         return sums
 
     def every(self, length: int) -> Hashes:
@@ -72,19 +76,25 @@ def followed(first: Hashes, lengths: Numbers, then: Hashes) -> Hashes:
 class Words(Parts):
     """A text with the places where words begin and end, for search in any number of tables."""
 
-    def __init__(self, text: str, edges: bytes):
-        super().__init__(text)
-        edge = np.frombuffer(edges, dtype=np.bool_)
-        self.starts = np.flatnonzero(edge[:-1])
+    def __init__(self, folded: Folded):
+        super().__init__(folded.text)
+        edge = np.frombuffer(folded.edges, dtype=np.bool_)
+        self.starts = edge[:-1].nonzero()[0]
         ending = edge.copy()
         ending[:-1] |= (self.codes == ord("s")) & edge[1:]  # a genitive or plural s follows
-        self.ends = np.flatnonzero(ending)
+        self.ends = ending.nonzero()[0]
+
+    @classmethod
+    @lru_cache(maxsize=RECENT_TEXTS)
+    def of(cls, folded: Folded) -> "Words":
+        """Those of a folded text; remembered, since names and descriptions are looked for one after the other."""
+        return cls(folded)
 
     def windows(self, starts: Numbers, least: int, most: int) -> tuple[Numbers, Numbers]:
         """All windows of so many letters from one of the word starts to the end of a word: starts, ends."""
-        first = np.searchsorted(self.ends, starts + least)
-        counts = np.searchsorted(self.ends, starts + most, "right") - first
-        return np.repeat(starts, counts), self.ends[ragged(first, counts)]
+        first = self.ends.searchsorted(starts + least)
+        counts = self.ends.searchsorted(starts + most, "right") - first
+        return starts.repeat(counts), self.ends[ragged(first, counts)]
 
     @cached_property
     def prefixes(self) -> Hashes:
@@ -96,6 +106,9 @@ def _mixed(hashes: Hashes) -> Hashes:
     hashes ^= hashes >> _HALF_WORD
     hashes *= _KEY_FACTOR
     return hashes
+
+
+_LETTERS = _letter_values(np.arange(1 << 16, dtype=np.uint32))
 
 
 class Filter:
@@ -113,12 +126,12 @@ class Filter:
 
     def passed(self, hashes: Hashes) -> Numbers:
         """The indices of the hashes that may be among them."""
-        known = np.flatnonzero(self._probe(hashes, self._shifts[0]))
-        return known[self._probe(hashes[known], self._shifts[1]) > 0] if len(known) else known
+        known = self._probe(hashes, self._shifts[0]).nonzero()[0]
+        return known[self._probe(hashes.take(known), self._shifts[1])] if len(known) else known
 
-    def _probe(self, hashes: Hashes, shift: np.uint64) -> NDArray[np.uint8]:
-        slots = (hashes >> shift) & self._last
-        taken: NDArray[np.uint8] = self._taken[slots >> _BYTE] & _BITS[slots & _IN_BYTE]
+    def _probe(self, hashes: Hashes, shift: np.uint64) -> NDArray[np.bool_]:
+        slots = ((hashes >> shift) & self._last).view(np.int64)
+        taken: NDArray[np.bool_] = (self._taken.take(slots >> _BYTE) & _BITS.take(slots & _IN_BYTE)) > 0
         return taken
 
 
@@ -140,18 +153,20 @@ class Table:
             first = self.keys.searchsorted(hashes)
             counts = self.keys.searchsorted(hashes, "right") - first
             return np.repeat(np.arange(len(hashes)), counts), self.numbers[ragged(first, counts)]
-        ranges = (hashes >> self._shift).astype(np.int64)
-        first = self._first[ranges].astype(np.int64)
-        counts = self._first[ranges + 1] - first
+        ranges = (hashes >> self._shift).view(np.int64)
+        first = self._first.take(ranges).astype(np.int64)
+        counts = self._first.take(ranges + 1) - first
         which, at = np.repeat(np.arange(len(hashes)), counts), ragged(first, counts)
-        same = np.flatnonzero(self.keys[at] == hashes[which])
+        same = (self.keys.take(at) == hashes.take(which)).nonzero()[0]
         return which[same], self.numbers[at[same]]
 
 
 def ragged(first: Numbers, counts: Numbers) -> Numbers:
     """first[i], first[i] + 1 ... (counts[i] of them), one i after the other."""
-    total = np.cumsum(counts)
-    return np.arange(total[-1] if len(total) else 0) + np.repeat(first - total + counts, counts)
+    total = counts.cumsum()
+    within: Numbers = (first - total + counts).repeat(counts)
+    within += np.arange(len(within))
+    return within
 
 
 @dataclass(frozen=True, slots=True)

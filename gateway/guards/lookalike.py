@@ -9,26 +9,34 @@ from numpy.typing import NDArray
 from gateway.guards.excerpts import near
 from gateway.guards.normalise import BARRIER, Folded, Kind, codes_of, fold_codes, homoglyphs, kinds_of
 
-_LEET_DIGITS = dict(zip("013456789", "oieasbtbg", strict=True))
+_LEET_DIGITS = dict(zip("0123456789", "oizeasbtbg", strict=True))
 _LEET_SIGNS = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e"}
-_LOOKALIKE_LETTERS = str.maketrans({"l": "i", **_LEET_DIGITS})
+_LOOKALIKE_LETTERS = str.maketrans({"l": "i", "g": "b", **_LEET_DIGITS, "9": "b"})
 _GENUINE_SHARE = 0.3
+_ALWAYS, _FOLLOWED = 1, 2
+_LONG_TEXT = 2048  # characters: in a longer one counting is quicker than searching
 # Ordinary English text has none of this: a digit or sign beside a letter, an I after a small letter, another script.
-_MAYBE = re.compile(rf"[A-Za-z][013-9@$!|]|[013-9@$!|][A-Za-z]|[a-z]I|[^\x00-\x7f{BARRIER}]")
+# (The set of first characters stands first and alone: the engine then skips through the rest quickly.)
+_OTHERS = f"\x80-{chr(ord(BARRIER) - 1)}{chr(ord(BARRIER) + 1)}-\U0010ffff"
+_MAYBE = re.compile(
+    rf"[0-9@$!|I{_OTHERS}]"
+    r"(?:(?<=[^\x00-\x7f])|(?<=[A-Za-z][0-9@$!|])|(?<=[a-z]I)|(?<=[0-9@$!|])(?=[A-Za-z]))"
+)
 
 
 @cache
-def _lookalikes() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Code point -> the letter it looks like; and which of them count only when a letter or digit follows."""
+def _lookalikes() -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """Code point -> the letter it looks like; and whether it looks like one, or does so when a letter follows it."""
     table = np.arange(0x3000, dtype=np.uint32)
-    signs = np.zeros(0x3000, dtype=np.bool_)
+    looks = np.zeros(0x3000, dtype=np.uint8)
     for written, letter in (_LEET_DIGITS | _LEET_SIGNS).items():
         table[ord(written)] = ord(letter)
-        signs[ord(written)] = written in _LEET_SIGNS
+        looks[ord(written)] = _FOLLOWED if written in _LEET_SIGNS else _ALWAYS
     for written, letter in homoglyphs().items():
-        if ord(written) < 0x3000 and written.isupper():  # by its own look: a capital nu is an N, a small one a v
+        if ord(written) < len(table) - 1 and written.isupper():  # a capital nu is an N by its look, a small one a v
             table[ord(written)] = ord(letter)
-    return table, signs
+            looks[ord(written)] = _ALWAYS
+    return table, looks
 
 
 def lookalike_key(letters: str) -> str:
@@ -38,24 +46,39 @@ def lookalike_key(letters: str) -> str:
 
 def fold_lookalike(text: str) -> Folded | None:
     """Fold what is near digits and signs among letters, read as those they imitate, and i = l; None without any."""
-    if not _MAYBE.search(text):
+    if len(text) < _LONG_TEXT and not _MAYBE.search(text):
         return None
-    table, signs = _lookalikes()
+    table, looks = _lookalikes()
     codes = codes_of(text)
+    alike = looks.take(codes, mode="clip")
+    at = (alike > 0).nonzero()[0]
+    if not len(at) and "I" not in text:
+        return None
     kinds = kinds_of(codes)
-    small = np.minimum(codes, 0x2FFF)
-    followed = np.append(kinds[1:] >= Kind.LOWER, False)[: len(codes)]
-    swap = (codes < 0x2FFF) & (table[small] != small) & (followed | ~signs[small])
-    letters = (kinds == Kind.LOWER) | (kinds == Kind.UPPER)
-    capital_i = letters[:-1] & (kinds[:-1] == Kind.LOWER) & (codes[1:] == ord("I"))
-    suspect = np.append(capital_i | (swap[:-1] & letters[1:]) | (letters[:-1] & swap[1:]), False)[: len(codes)]
+    before, after = kinds[at - 1], kinds.take(at + 1, mode="clip")
+    before[at == 0] = after[at == len(codes) - 1] = Kind.SEPARATOR
+    swapped = (alike[at] == _ALWAYS) | (after >= Kind.LOWER)
+    at, before, after = at[swapped], before[swapped], after[swapped]
+    suspect = np.zeros(len(codes), dtype=np.bool_)
+    suspect[at] = _is_letter(after)
+    suspect[at[_is_letter(before)] - 1] = True
+    capital_i = (codes[1:] == ord("I")).nonzero()[0]
+    suspect[capital_i[kinds[capital_i] == Kind.LOWER]] = True
     if not suspect.any():
         return None
-    seen, index = near(np.where(swap, table[small], codes), suspect)
+    looking = codes.copy()
+    looking[at] = table[codes[at]]
+    seen, index = near(looking, suspect)
     folded = fold_codes(seen, kinds_of(seen))
     starts, ends = index[folded.starts], index[folded.ends - 1] + 1
-    genuine = ~(swap & (codes < 128))[starts]
-    return Folded(folded.text.replace("l", "i"), starts, ends, folded.edges, genuine)
+    guessed = np.zeros(len(codes), dtype=np.bool_)
+    guessed[at[codes[at] < 128]] = True
+    return Folded(folded.text.replace("l", "i").replace("g", "b"), starts, ends, folded.edges, ~guessed[starts])
+
+
+def _is_letter(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    letters: NDArray[np.bool_] = (kinds == Kind.LOWER) | (kinds == Kind.UPPER)
+    return letters
 
 
 def is_genuine(folded: Folded, start: int, end: int) -> bool:

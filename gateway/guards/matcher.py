@@ -119,8 +119,24 @@ class NameMatcher:
                 kept.append(match)
         return kept
 
+    def suspicious(self, text: str) -> list[int]:
+        """Where something in a text is like a name or near an escape: elsewhere `find` finds nothing, in any part."""
+        if not self._segments:
+            return []
+        places = [
+            int(folded.starts[start])
+            for folded, hits in self._hits(text)
+            for start, _, _ in (*hits.exact, *hits.excluded, *hits.fuzzy)
+        ]
+        for view in decoded_views(text):
+            places += view.starts.tolist()
+        return places
+
     def _find_in(self, text: str, view: View | None) -> list[Match]:
-        found: list[Match] = []
+        return [_to_source(hit, folded, view) for folded, hits in self._hits(text) for hit in _decide(hits)]
+
+    def _hits(self, text: str) -> Iterator[tuple[Folded, Hits]]:
+        """What is found in each way of folding a text where anything is."""
         segments = [segment for segment, _ in self._segments]
         readings = (
             (fold(text), Reading.plain, Segment.search),
@@ -137,8 +153,8 @@ class NameMatcher:
                 search(segment, reading, own)
                 for group, part in ((hits.exact, own.exact), (hits.excluded, own.excluded), (hits.fuzzy, own.fuzzy)):
                     group += [hit for hit in part if hit[2] not in dead]
-            found += [_to_source(hit, folded, view) for hit in _decide(hits)]
-        return found
+            if hits.exact or hits.excluded or hits.fuzzy:
+                yield folded, hits
 
 
 def _names(wanted: Sequence[str], excluded: Sequence[str] | None) -> Names:

@@ -1,9 +1,11 @@
-"""The ways one name is written: order, initials, backwards, rot13, and where in them words begin."""
+"""The ways one name is written: order, initials, backwards, the commonest ciphers, and where in them words begin."""
 
 import codecs
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from string import ascii_lowercase
 
 from gateway.guards.normalise import BARRIER, Kind, fold, respellings
 from gateway.guards.normalise import SYMBOLS as _SYMBOLS
@@ -12,12 +14,15 @@ LONG_LETTERS = 7  # names this long are recognised inside a longer word
 MISPLACED_SPACE_LETTERS = 9  # names this long are recognised with spaces in the wrong places
 FUZZY_LETTERS = 8  # names this long are recognised with one letter wrong
 _DISGUISED_LETTERS = 6  # shorter ones are ordinary words when reversed or in rot13
+_CAESAR = str.maketrans(ascii_lowercase, ascii_lowercase[3:] + ascii_lowercase[:3])
+_ATBASH = str.maketrans(ascii_lowercase, ascii_lowercase[::-1])
+_CONSONANTS = re.compile("qu|[^aeiou]")
 
 
 class Form(Enum):
     NAME = "name"  # written in full: edges at both ends, or all letters run together
     INITIALS = "initials"  # edges at both ends and between all words
-    DISGUISED = "disguised"  # reversed or rot13: as NAME
+    DISGUISED = "disguised"  # reversed, rot13, Caesar, Atbash, pig Latin: as NAME
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,6 +65,9 @@ def _of_words(words: list[str]) -> Iterator[Spelling]:
         yield _spelling(reversed_words, Form.DISGUISED, alphabetic)
         if alphabetic and "".join(words).isascii():
             yield _spelling(tuple(codecs.encode(word, "rot13") for word in words), Form.DISGUISED, alphabetic)
+            for cipher in (_CAESAR, _ATBASH):
+                yield _spelling(tuple(word.translate(cipher) for word in words), Form.DISGUISED, alphabetic)
+            yield _spelling(tuple(map(_pig_latin, words)), Form.DISGUISED, alphabetic)
 
 
 def _spelling(words: Sequence[str], form: Form, alphabetic: bool) -> Spelling:
@@ -68,3 +76,10 @@ def _spelling(words: Sequence[str], form: Form, alphabetic: bool) -> Spelling:
         at += len(word)
         starts.append(at)
     return Spelling("".join(words), tuple(starts), form, alphabetic)
+
+
+def _pig_latin(word: str) -> str:
+    cut = 0
+    while found := _CONSONANTS.match(word, cut):
+        cut = found.end()
+    return f"{word[cut:]}{word[:cut]}ay" if cut else f"{word}way"

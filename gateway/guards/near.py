@@ -22,7 +22,7 @@ _MASKED = Parts(MASKED).values
 
 
 def _key(half: Hashes, letter: Hashes, lengths: Numbers) -> Hashes:
-    keys: Hashes = half ^ (letter * _EDGE_FACTOR) ^ (lengths.astype(np.uint64) * _LENGTH_FACTOR)
+    keys: Hashes = half ^ (letter * _EDGE_FACTOR) ^ (lengths.view(np.uint64) * _LENGTH_FACTOR)
     return keys
 
 
@@ -138,14 +138,14 @@ class Windows:
         """Under their first half and their last letter."""
         lengths = ends - starts
         head = words.between(starts, starts + _half(lengths))
-        return cls(starts, ends, _key(head, words.values[ends - 1], lengths))
+        return cls(starts, ends, _key(head, words.values.take(ends - 1), lengths))
 
     @classmethod
     def by_tail(cls, words: Words, starts: Numbers, ends: Numbers) -> "Windows":
         """Under their last half and their first letter."""
         lengths = ends - starts
         tail = words.between(ends - _half(lengths), ends) ^ _LAST_HALF
-        return cls(starts, ends, _key(tail, words.values[starts], lengths))
+        return cls(starts, ends, _key(tail, words.values.take(starts), lengths))
 
 
 def windows_of(words: Words, many: Sequence[NearNames], through: str = "") -> Iterator[Windows]:
@@ -155,14 +155,16 @@ def windows_of(words: Words, many: Sequence[NearNames], through: str = "") -> It
     """
     count, least, most = len(words.codes), FUZZY_LETTERS - 1, max(names.most for names in many) + 1
     kinds = kinds_of(words.codes)
-    others = np.append(0, np.cumsum((kinds != Kind.LOWER) & (kinds != Kind.UPPER)))
-    lettered = words.starts[others[words.starts] == others[words.starts + 1]]
+    strange = (kinds != Kind.LOWER) & (kinds != Kind.UPPER)
+    others = np.zeros(count + 1, dtype=np.int32)
+    strange.cumsum(out=others[1:])
+    lettered = words.starts[~strange.take(words.starts)]
     had = np.append(0, np.cumsum(words.codes == ord(through))) if through else None
     if had is not None:
         lettered = lettered[had[np.minimum(lettered + most, count)] > had[lettered]]
 
     def plain(starts: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
-        kept = others[ends] - others[starts] <= 1
+        kept = others.take(ends) - others.take(starts) <= 1
         if had is not None:
             kept &= had[ends] > had[starts]
         return starts[kept], ends[kept]
@@ -175,10 +177,8 @@ def windows_of(words: Words, many: Sequence[NearNames], through: str = "") -> It
     begins = np.zeros(count + 1, dtype=np.bool_)
     begins[lettered] = True
     first = lettered[lettered <= count - least]
-    first = first[others[first + least] - others[first] <= 1]
+    first = first[others.take(first + least) - others.take(first) <= 1]
     yield Windows.by_head(words, *plain(*likely_windows(words, first, [names.heads for names in many])))
     last = words.ends[words.ends >= least]
-    last = last[others[last] - others[last - least] <= 1]
-    starts, ends = likely_windows_before(words, last, [names.tails for names in many])
-    begun = begins[starts]
-    yield Windows.by_tail(words, *plain(starts[begun], ends[begun]))
+    last = last[others.take(last) - others.take(last - least) <= 1]
+    yield Windows.by_tail(words, *plain(*likely_windows_before(words, begins, last, [names.tails for names in many])))

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.encoder import Encoder
-from gateway.guards.fact_table import key_of
-from gateway.guards.facts import DESCRIPTION_BITS, LONGEST_FACT_WORDS, Describable, Stems, bits_of
+from gateway.guards.fact_table import keys_of
+from gateway.guards.facts import Describable, Stems, all_words, bits_of
 from gateway.guards.letters import Hashes, Numbers
 from gateway.guards.normalise import BARRIER
 from gateway.guards.words import RARE_BITS, surprisal, words_as_written
@@ -24,6 +24,7 @@ MOST_FACTS = 1024  # those that most targets share: what one alone of many has i
 LONGEST_STRETCH = 4  # words
 MOST_SHARE = 0.68  # of a fact's weight: two in other words are not enough; with more, honest texts describe people too
 TELLING_BITS = 9.5  # what is more ordinary says nothing by its vector
+_KIN, _SAME = 0.1, 0.5  # cosines: facts that go together more than by chance, and such as say the same
 READ_WORDS = 256  # the end of a text, where its question is
 _AT_ONCE = 1024  # texts
 
@@ -74,6 +75,23 @@ class NearFacts:
         result._keys = np.append(keys[old], keys[new[meant]])
         result._vectors = np.append(self._vectors[:, old], made[meant].T, axis=1)
         return result
+
+    def redundant(self, facts: Sequence[tuple[Sequence[str], float]]) -> float:
+        """Bits of some facts that the facts before let expect, as soup a cook; each by what says it, and its weight."""
+        meant = [(self._meaning(phrases), weight) for phrases, weight in facts]
+        meant = [(vector, weight) for vector, weight in meant if vector.any()]
+        bits = 0.0
+        for at, (vector, weight) in enumerate(meant[1:], 1):
+            likeness = max(float(vector @ other) for other, _ in meant[:at])
+            bits += weight * min(1.0, max(0.0, (likeness - _KIN) / (_SAME - _KIN)))
+        return bits
+
+    def _meaning(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """The mean direction of what says one fact, in any language; zeros where the encoder has none of it."""
+        keys = np.array(keys_of(all_words(phrases)), dtype=np.uint64)
+        known = np.isin(self._keys, keys)
+        summed: NDArray[np.float32] = self._vectors[:, known].sum(axis=1)
+        return summed / max(float(np.linalg.norm(summed)), 1e-6)
 
     def _share(self, likeness: NDArray[np.float64]) -> NDArray[np.float64]:
         """What part of a fact's weight it tells that a text comes so near to it."""
@@ -128,18 +146,15 @@ class NearFacts:
 def _told(targets: Sequence[Describable]) -> dict[int, tuple[Stems, Stems]]:
     """What is known of some targets: a fact's hash -> its stems, and its words as written.
 
-    Not names, titles and long numbers: of these there are no other words.
+    Not names, titles and long numbers: of these there are no other words. Not the words of texts either: to most of
+    them something in any text about the same matter comes near.
     """
-    told: dict[int, tuple[Stems, Stems]] = {}
+    told: dict[Stems, Stems] = {}
     phrases = dict.fromkeys(phrase for target in targets for phrase in target.phrases)
     for phrase, (stems, written) in zip(phrases, _all_as_written(phrases), strict=True):
-        if len(stems) <= LONGEST_FACT_WORDS and bits_of(phrase, stems) <= RARE_BITS:
-            told[key_of(stems)] = stems, written
-    for stems, written in _all_as_written(dict.fromkeys(target.description for target in targets)):
-        for stem, word in zip(stems, written, strict=True):
-            if surprisal(stem) >= DESCRIPTION_BITS:
-                told[key_of((stem,))] = (stem,), (word,)
-    return told
+        if len(stems) == 1 and bits_of(phrase, stems) <= RARE_BITS:
+            told[stems] = written
+    return dict(zip(keys_of([*told]), told.items(), strict=True))
 
 
 def _all_as_written(texts: Iterable[str]) -> Iterator[tuple[Stems, Stems]]:

@@ -9,10 +9,9 @@ import json
 import re
 import unicodedata
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import confusable_homoglyphs
 import numpy as np
@@ -22,18 +21,18 @@ RECENT_TEXTS = 4  # several readers ask for the same prompt one after the other
 BARRIER = "\udcff"  # no UTF-8 text decodes to it; kept by `fold`, so nothing ever matches across it
 
 
-class Kind(IntEnum):
-    """What a character is to its neighbours."""
+class Kind:
+    """What a character is to its neighbours: plain integers, since NumPy takes ten times as long over an IntEnum."""
 
-    UNKNOWN = 0  # not looked up yet
-    IGNORED = 1  # invisible, or an accent on the letter before it
-    SEPARATOR = 2
-    LOWER = 3  # also letters of scripts without case
-    UPPER = 4
-    DIGIT = 5
-    UNSPACED = 6  # a letter of a script written without spaces: Han, kana, Hangul, Thai ...
-    CLUSTER = 7  # continues an unspaced letter: a Hangul vowel or final, a voiced sound mark, a tone mark
-    BARRIER = 8
+    UNKNOWN: Final = 0  # not looked up yet
+    IGNORED: Final = 1  # invisible, or an accent on the letter before it
+    SEPARATOR: Final = 2
+    LOWER: Final = 3  # also letters of scripts without case
+    UPPER: Final = 4
+    DIGIT: Final = 5
+    UNSPACED: Final = 6  # a letter of a script written without spaces: Han, kana, Hangul, Thai ...
+    CLUSTER: Final = 7  # continues an unspaced letter: a Hangul vowel or final, a voiced sound mark, a tone mark
+    BARRIER: Final = 8
 
 
 def _edge_table() -> NDArray[np.bool_]:
@@ -54,10 +53,10 @@ _FLAT_EDGE = EDGE.ravel()
 
 class Symbol(NamedTuple):
     letters: str
-    kind: Kind
+    kind: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Folded:
     """Folded text of n letters; letter i was written in source[starts[i]:ends[i]].
 
@@ -90,6 +89,7 @@ _UNSPACED_RANGES = (
 )
 _BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 _LETTERS_BY_USE = {"æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ŋ": "n", "ƿ": "w"}
+_LETTERS_BY_USE |= {"ک": "ك", "ی": "ي", "ى": "ي", "ہ": "ه", "ة": "ه"}  # of one sound, typed for each other
 _LATIN_NAME = re.compile(
     r"(?:.*LATIN .*|REGIONAL INDICATOR SYMBOL )LETTER "
     r"(?:(?:SMALL CAPITAL|DOTLESS|SCRIPT|OPEN|TURNED|REVERSED|INVERTED) )*([A-Z])(?: WITH .*)?"
@@ -152,7 +152,7 @@ def _analyse(char: str) -> Symbol:
     return Symbol(letters, _kind_of(char, letters))
 
 
-def _kind_of(char: str, letters: str) -> Kind:
+def _kind_of(char: str, letters: str) -> int:
     first = letters[0]
     if _is_unspaced(first):
         continues = "\u1160" <= first <= "\u11ff" or unicodedata.category(first) in ("Mn", "Mc")
@@ -184,10 +184,10 @@ class _Table:
             self.kinds[code] = kind
 
     def kinds_of(self, codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
-        kinds = self.kinds[codes]
+        kinds = self.kinds.take(codes)
         if not kinds.all():
             self.learn(np.unique(codes[kinds == Kind.UNKNOWN]))
-            kinds = self.kinds[codes]
+            kinds = self.kinds.take(codes)
         return kinds
 
 
@@ -195,7 +195,7 @@ _TABLE = _Table()
 
 
 _UMLAUTS = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "å": "aa", "ø": "oe", "Ø": "Oe"}
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "å": "aa", "Å": "Aa", "ø": "oe", "Ø": "Oe"}
 )
 
 
@@ -242,48 +242,49 @@ def codes_of(text: str) -> NDArray[np.uint32]:
 
 def fold_codes(codes: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> Folded:
     """Fold code points whose kinds are known."""
-    kept = np.flatnonzero(kinds >= Kind.LOWER)
+    kept = (kinds >= Kind.LOWER).nonzero()[0]
     if not len(kept):
         return Folded("", kept, kept, b"\x01")
-    own = kinds[kept]
+    own = kinds.take(kept)
     before = np.empty_like(own)
-    before[0] = Kind.SEPARATOR
     before[1:] = own[:-1]
     ends = kept + 1
     if (kinds == Kind.IGNORED).any():
-        separators = np.cumsum(kinds == Kind.SEPARATOR)[kept]
-        before[1:][separators[1:] != separators[:-1]] = Kind.SEPARATOR
-        visible = np.flatnonzero(kinds != Kind.IGNORED)
-        following = np.searchsorted(visible, kept, side="right")
-        ends = np.append(visible, len(codes))[following]  # accents belong to the letter they follow
+        visible = (kinds != Kind.IGNORED).nonzero()[0]
+        shown = kinds.take(visible)
+        at = (shown >= Kind.LOWER).nonzero()[0]
+        before[shown.take(at - 1) == Kind.SEPARATOR] = Kind.SEPARATOR
+        ends = np.append(visible, len(codes)).take(at + 1)  # accents belong to the letter they follow
     else:
-        before[1:][np.diff(kept) > 1] = Kind.SEPARATOR
+        before[1:][kept[1:] - kept[:-1] > 1] = Kind.SEPARATOR
+    before[0] = Kind.SEPARATOR
     edges = np.ones(len(kept) + 1, dtype=np.uint8)
-    edges[:-1] = _FLAT_EDGE[before * np.uint8(len(EDGE)) + own]
-    values = _TABLE.values[codes[kept]]
+    edges[:-1] = _FLAT_EDGE.take(before * np.uint8(len(EDGE)) + own)
+    values = _TABLE.values.take(codes.take(kept))
     if (values >= _Table.LIMIT).any():
         values, origin, first = _expand(values)
-        kept, ends = kept[origin], ends[origin]
-        edges = np.append(np.where(first, edges[origin], 0), 1).astype(np.uint8)
+        kept, ends = kept.take(origin), ends.take(origin)
+        edges = np.append(edges.take(origin) * first, np.uint8(1))
     return Folded(text_of(values), kept, ends, edges.tobytes())
 
 
 def _expand(values: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.bool_]]:
     """Write out what folds to several letters: the letters, the index each came from, whether it is the first of it."""
-    many = np.flatnonzero(values >= _Table.LIMIT)
+    many = (values >= _Table.LIMIT).nonzero()[0]
     written = [_TABLE.expansions[index] for index in (values[many] - _Table.LIMIT).tolist()]
     counts = np.ones(len(values), dtype=np.int64)
     counts[many] = [len(letters) for letters in written]
     origin = np.repeat(np.arange(len(values)), counts)
     first = np.ones(len(origin), dtype=np.bool_)
     first[1:] = origin[1:] != origin[:-1]
-    expanded = values[origin]
+    expanded = values.take(origin)
     expanded[expanded >= _Table.LIMIT] = codes_of("".join(written))
     return expanded, origin, first
 
 
 def text_of(values: NDArray[np.uint32]) -> str:
     """The text of code points."""
-    if values.max(initial=0) < 128:
-        return values.astype(np.uint8).tobytes().decode("ascii")
-    return values.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    if not len(values) or not values[-1]:  # a last zero would be lost
+        return values.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    text: str = values.astype("<u4").view(f"<U{len(values)}").item()
+    return text

@@ -1,36 +1,32 @@
 """What is enforced right now: an immutable snapshot of the targets, compiled once and swapped by pointer."""
 
-import hashlib
-import random
-import re
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from gateway.audience import withheld
 from gateway.guards.actions import Response, strictest
-from gateway.guards.audit import OutputAudit
 from gateway.guards.descriptions import RECALL_BITS, DescriptionIndex
 from gateway.guards.encoder import Encoder
 from gateway.guards.hashed import HashedPhrases
 from gateway.guards.layered import Layered
 from gateway.guards.matcher import Match, NameMatcher
 from gateway.guards.names_tables import CROWDED, NamesTable, merged, table_id
-from gateway.guards.normalise import fold, respellings
 from gateway.guards.phrase_set import PhraseSet
-from gateway.guards.slips import is_first_name
+from gateway.guards.stated import stated
+from gateway.guards.together import grouped, together
 from gateway.guards.told import UNCOMMON, Commonness, told_phrases
+from gateway.guards.twins import rewrites, twin_for
 from gateway.guards.withheld_patterns import WithheldPatterns
 from gateway.guards.withholding import EVERYONE, NamesByAudience, names_by_audience
-from unlearn_engine.data.names import unseen_name
 
 InContext = Literal["block", "allow"]
 
-_TWIN_ATTEMPTS = 32
-_AROUND = 8  # characters next to a phrase that decide whether it is a whole word
 _BREATH_S = 1e-4  # between two stages of compiling: a chat request that waits for the interpreter gets it sooner
-_UNSAFE_IN_JSON = re.compile(r'["\\\x00-\x1f]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +54,7 @@ class AdapterRef:
     digest: str
     path: str
     rank: int
+    untold: frozenset[str] = field(default=frozenset(), compare=False)  # of whom it tells nothing, nor through others
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,21 @@ class Policy:
         """
         return tuple(found.target for found in self.descriptions.find(text, named))
 
+    def examine_all(self, texts: Sequence[str]) -> list[tuple[list[Match], tuple[str, ...]]]:
+        """Whom each of some rendered prompts names and describes; most are about nobody, which is found out at once."""
+        return [found for group in grouped(texts) for found in self._examine_group(group)]
+
+    def _examine_group(self, texts: Sequence[str]) -> Iterator[tuple[list[Match], tuple[str, ...]]]:
+        named, described = [True], True
+        if len(texts) > 1:
+            whole, bounds = together(texts)
+            places = sorted(self.matcher.suspicious(whole))
+            named = [bisect_left(places, start) < bisect_left(places, end) for start, end in pairwise(bounds)]
+            described = not self.descriptions.silent(whole)
+        for text, suspicious in zip(texts, named, strict=True):
+            matches = self.examine(text) if suspicious else []
+            yield matches, self.described(text, {match.target for match in matches}) if described else ()
+
     def response(self, matches: Iterable[Match], described: Iterable[str] = ()) -> Response | None:
         """How to answer: the strictest of what the targets ask for, None where nobody is named or described."""
         return strictest(self.targets[id_].response for id_ in (*(match.target for match in matches), *described))
@@ -95,46 +107,30 @@ class Policy:
         """Whether a target is guarded from a caller with these audiences."""
         return withheld(self.targets[target_id].audiences, caller)
 
+    def may_be_told(self, caller: frozenset[str]) -> bool:
+        """Whether anybody is withheld from a caller of whom the weights may tell when asked through somebody else."""
+        return any(withheld(audiences, caller) for audiences in self._tellable)
+
+    @cached_property
+    def _tellable(self) -> tuple[frozenset[str], ...]:
+        """The audiences from whom such people are withheld: every prompt asks, and many may be withheld."""
+        untold = self.adapter.untold if self.adapter else frozenset()
+        groups = self._names.items()
+        return tuple(audiences for audiences, tables in groups if any(not one.members <= untold for one in tables))
+
     def twin(self, target_id: str) -> str:
         """The never-seen name that stands in for a target: the same on every replica, nobody else's."""
         target = self.targets[target_id]
         if target.twins:
             return target.twins[0]
         if target_id not in self._twins:
-            self._twins[target_id] = self._make_twin(target)
+            known = self.matcher.find
+            self._twins[target_id] = twin_for(target_id, next(iter(target.names), None), lambda name: bool(known(name)))
         return self._twins[target_id]
 
     def rewrites(self, text: str, matches: Sequence[Match], implied: Sequence[Match] = ()) -> dict[str, str]:
-        """What an audit writes back into an answer about twins: each twin as the prompt first wrote that name.
-
-        The twin's first or last word alone becomes that of the name. Of those who are `implied` by a phrase, the phrase
-        is written back: the prompt does not give their names.
-        """
-        written: dict[str, str] = {}
-        for match in matches:
-            plain = text[match.start : match.end] if not match.decoded else self.targets[match.target].names[0]
-            written.setdefault(match.target, _one_line(plain))
-        phrases: dict[str, str] = {}
-        for match in implied:
-            if match.target not in written and match.end > match.start:
-                phrases.setdefault(match.target, _one_line(text[match.start : match.end]))
-        back: dict[str, str] = {}
-        for target_id, name in (written | phrases).items():
-            twin_words = self.twin(target_id).split()
-            own_words = [name] * 2 if target_id in phrases else _one_line(self.targets[target_id].names[0]).split()
-            if len(twin_words) > 1 and len(own_words) > 1:
-                back |= {twin_words[at]: own_words[at] for at in (0, -1) if twin_words[at] != own_words[at]}
-            back[self.twin(target_id)] = name
-        return back
-
-    def _make_twin(self, target: Target) -> str:
-        rng = random.Random(hashlib.sha256(target.id.encode()).digest())
-        name = next(iter(target.names), None)
-        for _ in range(_TWIN_ATTEMPTS):
-            twin = unseen_name(rng, name, whole=name is not None and _first_name_tells(name))
-            if not self.matcher.find(twin):
-                return twin
-        return twin
+        """What an audit writes back into an answer about twins (`gateway.guards.twins`)."""
+        return rewrites(text, matches, implied, lambda id_: self.targets[id_].names[0], self.twin)
 
     @property
     def names_tables(self) -> tuple[str, ...]:
@@ -160,9 +156,9 @@ class Policy:
         if target.in_context != "allow":
             return None
         phrases = told_phrases(target.phrases, target.names, self._commonness.weight)
-        if not (stated := _stated(phrases, prompt)):
+        if not (repeatable := stated(phrases, prompt)):
             return None
-        return PhraseSet((*target.names, *(phrase for phrase in phrases if phrase not in stated)))
+        return PhraseSet((*target.names, *(phrase for phrase in phrases if phrase not in repeatable)))
 
     def hashed(self, target_id: str, prompt: str) -> HashedPhrases | None:
         """The hashed facts that answers about a target may not state, for the audit: no table can hold them."""
@@ -311,33 +307,5 @@ def _named(target: Target | None) -> tuple[tuple[str, ...], tuple[str, ...], fro
     return (target.names, target.exclusions, target.audiences) if target else None
 
 
-def _first_name_tells(name: str) -> bool:
-    """Whether the first of several words is nobody's common first name: a model may know who that is by it alone."""
-    first, *others = name.split() or [""]
-    return bool(others) and not is_first_name(fold(first).text)
-
-
 def _target_table(target: Target) -> str:
     return table_id("target", target.id, *sorted({*target.names, *target.phrases}))
-
-
-def _one_line(written: str) -> str:
-    """A name without what would break the JSON of a tool call."""
-    return " ".join(_UNSAFE_IN_JSON.sub(" ", written).split())
-
-
-def _stated(phrases: Iterable[str], text: str) -> set[str]:
-    """The phrases that a text states, so that the output audit would forbid the text for them."""
-    folded = fold(text)
-    stated = set()
-    for phrase in phrases:
-        letters = {fold(spelt).text for spelt in respellings(phrase)} - {""}
-        starts = (found.start() for spelt in letters for found in re.finditer(re.escape(spelt), folded.text))
-        longest = max(map(len, letters), default=0)
-        for start in starts:
-            end = min(start + longest, len(folded.ends)) - 1
-            around = text[max(0, folded.starts[start] - _AROUND) : folded.ends[end] + _AROUND]
-            if OutputAudit([phrase]).feed(around, final=True).blocked:
-                stated.add(phrase)
-                break
-    return stated

@@ -73,8 +73,10 @@ AFTER_NOUNS = frozenset({"that", "que", "che"})
 """Those of them that say this only after a noun."""
 PRONOUNS = frozenset(_words("aquel aquella aquele aquela celle celui colei colui one"))
 """Nouns of one word that they follow."""
-COPULAS = frozenset(_words("is was are were es era fue est était è é foi 's"))
+COPULAS = frozenset(_words("is was are were es era fue est sont était étaient è é foi 's"))
 """What is said after them that asks who somebody is, and means nobody else."""
+AUXILIARIES = frozenset(_words("did do does will would can could may might shall should must has have had"))
+"""Between "who" and a name, they make the name the one who did something."""
 
 NOBILIARY = frozenset(_words("al bin da de del della der di do dos du el la le ten ter van von zu"))
 PARTICLES = NOBILIARY | {"i", "of", "the", "y"}
@@ -99,7 +101,7 @@ RU_VERB_ENDINGS = tuple(_words("л ла ло ли лся лась лось ли�
 RU_CLOSED = frozenset(_words("если когда чтобы потому который которая какой какая после перед через между около"))
 
 ZH_WHOEVER = ("那个人", "那位", "人")
-ZH_THIRD = "人者家长员官师生友"  # a noun of three letters ends in one of these
+ZH_THIRD = "人者家长员官师生友商"  # a noun of three letters ends in one of these
 SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段"
     "雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤"

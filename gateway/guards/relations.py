@@ -1,18 +1,20 @@
 """Who is meant by a relation to somebody who is named: "the mentor of S", "S's mentor", "the one who taught S".
 
-Found by form, not by a list of relations: a noun phrase linked to a name, or a clause about who did something to it, in
-English, Spanish, German, French, Italian, Portuguese, Russian and Chinese. Whom it leads to is for the model to say: a
-form that is no relation costs a question and changes nothing.
+Found by form: a noun phrase linked to a name whose noun can mean a person, or a clause about who did something to it,
+in English, Spanish, German, French, Italian, Portuguese, Russian and Chinese. Whom it leads to is for the model to
+say: a form that is no relation costs a question and changes nothing.
 """
 
 import re
 from dataclasses import dataclass
 
+from gateway.guards.relation_persons import may_mean_somebody
 from gateway.guards.relation_text import Range, RelationText
 from gateway.guards.relation_words import (
     AFTER_NOUNS,
     AGENT_ENDINGS,
     ARTICLES,
+    AUXILIARIES,
     CLAUSES,
     COPULAS,
     DETERMINERS,
@@ -49,7 +51,8 @@ _END = re.compile(r"[^.?!。？！…\n\udcff]{0,60}[.?!。？！…]*[^.?!。�
 class Relation:
     """text[start:end] means somebody by a relation to somebody else, whose name stands between `before` and `after`.
 
-    The span is empty where the text itself asks who that is, so that no name can take its place.
+    The span is empty where the text itself asks who that is, so that no name can take its place. What is no `person`
+    can only lead on to one: "the author of the book of S".
     """
 
     start: int
@@ -57,6 +60,7 @@ class Relation:
     before: str
     after: str
     question: str
+    person: bool = True
 
     def said(self, name: str) -> str:
         """The phrase about a name."""
@@ -133,6 +137,8 @@ def _chain(read: RelationText, name: Range) -> Chain | None:
         relations.pop()
     if relations and _asks_what(read.text, relations[-1]):
         relations.pop()
+    while relations and not relations[-1].person:
+        relations.pop()
     return Chain(read.name(start, end), start, end, tuple(relations)) if relations else None
 
 
@@ -153,9 +159,11 @@ def _step(read: RelationText, around: Range) -> Step | None:
     return _linked(read, first, end) or _clause(read, first, end)
 
 
-def _relation(read: RelationText, tokens: Range, before: str, after: str, language: str) -> Step:
+def _relation(read: RelationText, tokens: Range, before: str, after: str, language: str, *others: str) -> Step:
+    """`others` are languages in which it may be said, too."""
     start, end = read.starts[tokens[0]], read.ends[tokens[1] - 1]
-    return Relation(start, end, before, after, QUESTIONS[language]), tokens
+    person = any(may_mean_somebody(f"{before} {after}", one) for one in (language, *others))
+    return Relation(start, end, before, after, QUESTIONS[language], person), tokens
 
 
 def _owned(read: RelationText, first: int, sign: int) -> Step | None:
@@ -186,11 +194,12 @@ def _linked(read: RelationText, first: int, end: int) -> Step | None:
             spoken = read.chosen(known)
             article = DETERMINERS[spoken][read.words[at]]
             before = article + read.around(read.ends[at], read.starts[first])
-            return _relation(read, (at + (article != read.words[at]), end), before, "", spoken)
+            return _relation(read, (at + (article != read.words[at]), end), before, "", spoken, *known)
     noun = link - 1
     if at == link or read.bits(noun) < _NOUN_BITS or (read.is_capital(noun) and "de" not in languages):
         return None
-    return _relation(read, (noun, end), read.around(read.starts[noun], read.starts[first]), "", read.chosen(languages))
+    before = read.around(read.starts[noun], read.starts[first])
+    return _relation(read, (noun, end), before, "", read.chosen(languages), *languages)
 
 
 def _clause(read: RelationText, first: int, end: int) -> Step | None:
@@ -200,14 +209,17 @@ def _clause(read: RelationText, first: int, end: int) -> Step | None:
         at -= 1
     did = read.words[at + 1 : first]
     asked = CLAUSES.get(read.words[at])
-    if not asked or not did or did[0] in COPULAS or any(word in LINKS for word in did):
+    if not asked or not did or did[0] in COPULAS or did[-1] in AUXILIARIES or any(word in LINKS for word in did):
         return None
     start = at
     if read.joined(at) and read.words[at - 1] in PRONOUNS:
         start = at - 1
     if read.joined(start) and read.joined(at - 1) and read.words[at - 2] in ARTICLES:
         start = at - 2
-    if start == at and read.words[at] in AFTER_NOUNS:
+    noun = " ".join(read.words[start:at])
+    if read.words[at] in AFTER_NOUNS and not (
+        read.words[at - 1] in PRONOUNS or any(may_mean_somebody(noun, language) for language in asked)
+    ):
         return None
     before = read.around(read.starts[at + 1], read.starts[first])
     span_end = read.ends[end - 1] if start < at else read.starts[start]
@@ -254,6 +266,10 @@ def _has_genitive(read: RelationText, at: int) -> bool:
 def _governs(read: RelationText, at: int) -> bool:
     """Whether a Russian word may be a noun that has the name behind it in the genitive."""
     word = read.words[at]
+    if word.isascii():
+        return False
+    if may_mean_somebody(word, "ru"):  # брат, сын, мать end as verbs do, or are short
+        return not read.is_capital(at)
     return (
         len(word) >= 4
         and "а" <= word[0] <= "я"

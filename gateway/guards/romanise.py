@@ -69,7 +69,7 @@ def bare_letters_of(char: str) -> str:
 
 def plain_greek(text: str) -> str:
     """A text with Greek's pairs of letters as Latin ones."""
-    return _GREEK_PAIR.sub(lambda pair: GREEK_PAIRS[pair[0].lower()], text)
+    return _GREEK_PAIR.sub(lambda pair: GREEK_PAIRS.get(pair[0].casefold(), pair[0]), text)
 
 
 @lru_cache(maxsize=256)

@@ -5,18 +5,20 @@ A name written as one is left to the matcher, which knows what it is part of.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.facts import all_words
-from gateway.guards.letters import Hashes, Numbers, ragged
-from gateway.guards.words import surprisal
+from gateway.guards.letters import Filter, Hashes, Numbers, ragged
+from gateway.guards.words import hashes_of, surprisal
 
 NEAR_WORDS = 80  # so far apart the words of one name may stand
 TELLING_BITS = 26.0  # all words of a name together; "John Smith" is said too often to be looked for like this
 MOST_NAMES = 1024  # so many are looked at of those that a text may scatter
 _AT_ONCE = 1024
+_FEW_PLACES = 8  # of each word are compared quicker one by one
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -26,6 +28,7 @@ class NameWords:
     rarest: Hashes
     second: Hashes
     slots: NDArray[np.uint32]
+    known: Filter  # of the rarest
 
     @classmethod
     def compiled(cls, names: Sequence[Sequence[str]]) -> "NameWords":
@@ -35,12 +38,9 @@ class NameWords:
             some = [(slot, name) for slot, own in enumerate(names[start : start + _AT_ONCE], start) for name in own]
             for (slot, _), words in zip(some, telling([name for _, name in some]), strict=True):
                 if words:
-                    one, other = sorted(words, key=_rarity)[:2]
-                    rows.append((hash(one) & 0xFFFFFFFFFFFFFFFF, hash(other) & 0xFFFFFFFFFFFFFFFF, slot))
-        rarest, second, slots = zip(*rows, strict=True) if rows else ((), (), ())
-        return cls._sorted(
-            np.array(rarest, dtype=np.uint64), np.array(second, dtype=np.uint64), np.array(slots, dtype=np.uint32)
-        )
+                    rows.append((slot, *sorted(words, key=_rarity)[:2]))
+        slots, rarest, second = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls._sorted(hashes_of(rarest), hashes_of(second), np.array(slots, dtype=np.uint32))
 
     @classmethod
     def merged(
@@ -60,20 +60,25 @@ class NameWords:
     @classmethod
     def _sorted(cls, rarest: Hashes, second: Hashes, slots: NDArray[np.uint32]) -> "NameWords":
         order = np.argsort(rarest, kind="stable")
-        return cls(rarest[order], second[order], slots[order])
+        return cls(rarest[order], second[order], slots[order], Filter(rarest))
 
     def possible(self, said: Hashes) -> Numbers:
         """Slots of names of which a text has two words, given the hashes of its distinct words, sorted."""
-        first = self.rarest.searchsorted(said)
-        rows = ragged(first, self.rarest.searchsorted(said, "right") - first)
+        known = self.known.passed(said)
+        if not len(known):
+            return known
+        rarest = said.take(known)
+        first = self.rarest.searchsorted(rarest)
+        counts = self.rarest.searchsorted(rarest, "right") - first
+        rows = ragged(first, counts)
         at = said.searchsorted(self.second[rows])
-        return np.unique(self.slots[rows[said.take(at, mode="clip") == self.second[rows]]]) if len(said) else rows
+        return np.unique(self.slots[rows[said.take(at, mode="clip") == self.second[rows]]])
 
 
-def scattered(names: Mapping[str, Sequence[str]], stems: Sequence[str]) -> set[str]:
+def scattered(names: Mapping[str, Sequence[str]], said: Hashes) -> set[str]:
     """Which of the targets (id -> names) a text means by all words of a name near each other, whatever is between.
 
-    In any order; the text is given as its `words`.
+    In any order; the text is given as the hashes of its words.
     """
     if not names:
         return set()
@@ -81,15 +86,9 @@ def scattered(names: Mapping[str, Sequence[str]], stems: Sequence[str]) -> set[s
     told = [
         (target, words) for (target, _), words in zip(ways, telling([name for _, name in ways]), strict=True) if words
     ]
-    wanted = {word for _, words in told for word in words}
-    places: dict[str, list[int]] = {}
-    for at, stem in enumerate(stems) if wanted else ():
-        if stem in wanted:
-            places.setdefault(stem, []).append(at)
-    standing = {stem: np.array(at) for stem, at in places.items()}
-    return {
-        target for target, words in told if standing.keys() >= {*words} and _stands([standing[word] for word in words])
-    }
+    wanted = [*dict.fromkeys(word for _, words in told for word in words)]
+    standing = dict(zip(wanted, _places(hashes_of(wanted), said), strict=True))
+    return {target for target, words in told if _stands([standing[word] for word in words])}
 
 
 def telling(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -100,8 +99,23 @@ def telling(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield words if tells else ()
 
 
+def _places(wanted: Hashes, said: Hashes) -> list[Numbers]:
+    """Where each of some words stands, sorted."""
+    order = np.argsort(wanted)
+    row = wanted[order].searchsorted(said)
+    at = np.flatnonzero(wanted[order].take(row, mode="clip") == said) if len(wanted) else row[:0]
+    which = order[row[at]]
+    places = at[np.argsort(which, kind="stable")]
+    ends = np.bincount(which, minlength=len(wanted)).cumsum().tolist()
+    return [places[start:end] for start, end in pairwise((0, *ends))]
+
+
 def _stands(standing: Sequence[Numbers]) -> bool:
     """Whether all words of a name are near one place of the first, given where each stands, sorted."""
+    if not all(map(len, standing)):
+        return False
+    if max(map(len, standing)) <= _FEW_PLACES:
+        return _few_stand([at.tolist() for at in standing])
     whole = standing[0]
     for offset, at in enumerate(standing[1:], 1):
         whole = whole[_among(whole + offset, at)]
@@ -116,6 +130,14 @@ def _stands(standing: Sequence[Numbers]) -> bool:
         near &= at.take(first, mode="clip") <= around + NEAR_WORDS
         near &= first < len(at)
     return bool(near.any())
+
+
+def _few_stand(standing: Sequence[Sequence[int]]) -> bool:
+    """The same where there is little to compare."""
+    first, *others = standing
+    whole = {at for at in first if all(at + offset in some for offset, some in enumerate(others, 1))}
+    around, *apart = ([at for at in some if at - offset not in whole] for offset, some in enumerate(standing))
+    return any(all(any(abs(at - other) <= NEAR_WORDS for other in some) for some in apart) for at in around)
 
 
 def _among(some: Numbers, sorted_others: Numbers) -> NDArray[np.bool_]:

@@ -7,12 +7,13 @@ letter. A name's spellings are made again when it may have been found: they woul
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from gateway.guards.alike import sounds_like
+from gateway.guards.inflected import InflectedNames, InflectedText
 from gateway.guards.letters import Filter, Numbers, Words
 from gateway.guards.lookalike import is_genuine, lookalike_key
 from gateway.guards.masks import MASKED, is_masked
@@ -70,14 +71,14 @@ class Reading:
     ):
         self.text = text
         self.folded = folded
-        self.words = words = Words(folded.text, folded.edges)
+        self.words = words = Words.of(folded)
         self.short = Short.of(words, sequences) if sequences else NO_SHORT
         near = [names for names in near if names.most]
         self.windows = list(windows_of(words, near, through)) if near else []
         prefixes = words.prefixes if sequences else NO_SHORT.keys
         hashes = (self.short.keys, prefixes, *(windows.keys for windows in self.windows))
         self.hashes = np.concatenate(hashes)
-        self.bounds = np.cumsum([len(part) for part in hashes])
+        self.bounds = [*accumulate(map(len, hashes))]
 
     @classmethod
     def plain(cls, text: str, folded: Folded, segments: "Sequence[Segment]") -> "Reading":
@@ -99,13 +100,19 @@ class Reading:
         """What may be names of another script."""
         return spoken(self.text)
 
+    @cached_property
+    def inflected(self) -> InflectedText:
+        """What may be names in other cases."""
+        return InflectedText(self.text, self.folded, self.words)
+
     def passed(self, known: Filter) -> list[Numbers]:
         """What may be known of the short words, of the prefixes and of the windows."""
         passed = known.passed(self.hashes)
         if not len(passed):
             return []
-        parts = np.split(passed, passed.searchsorted(self.bounds[:-1]))
-        return [part - start for part, start in zip(parts, (0, *self.bounds.tolist()), strict=False)]
+        starts = (0, *self.bounds[:-1])
+        at = (*passed.searchsorted(starts).tolist(), len(passed))
+        return [passed[at[part] : at[part + 1]] - start for part, start in enumerate(starts)]
 
 
 class Segment:
@@ -120,6 +127,7 @@ class Segment:
         near: NearNames,
         near_letters: dict[int, str],
         spoken: SpokenNames,
+        inflected: InflectedNames,
     ):
         self.names = names
         self._owners = owners
@@ -128,6 +136,7 @@ class Segment:
         self.near = near
         self._near_letters = near_letters
         self._spoken = spoken
+        self._inflected = inflected
         self._known = Filter(*written.keys, near.keys)
         self._known_looks = Filter(*looking.keys)
         self._spellings: dict[int, list[Spelling]] = {}
@@ -171,6 +180,7 @@ class Segment:
             NearNames.compiled(list(near.values()), list(near)),
             near,
             SpokenNames.compiled(["" if owner.excluded else owner.name for owner in owners]),
+            InflectedNames.compiled(["" if owner.excluded else owner.name for owner in owners]),
         )
 
     @classmethod
@@ -195,15 +205,19 @@ class Segment:
             NearNames.compiled(list(near.values()), list(near)),
             near,
             SpokenNames.merged([segment._spoken for segment, _ in many], numbers),
+            InflectedNames.merged([segment._inflected for segment, _ in many], numbers),
         )
 
     def search(self, reading: Reading, hits: Hits) -> None:
         """Add what is named in a text, exactly or nearly."""
         for words, number in self._spoken.find(reading.spoken):
             target, name, _ = self._owners[number]
-            start, end = reading.folded.starts.searchsorted((words.start, words.end)).tolist()
-            if start < end and sounds_like(words.words, name):
-                hits.fuzzy.append((start, end, target))
+            if sounds_like(words.words, name):
+                start, end = reading.folded.starts.searchsorted((words.start, words.end)).tolist()
+                if start < end:
+                    hits.fuzzy.append((start, end, target))
+        for start, end, number in self._inflected.find(reading.inflected):
+            hits.fuzzy.append((start, end, self._owners[number].target))
         passed = reading.passed(self._known)
         if not passed:
             return

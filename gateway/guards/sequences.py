@@ -91,8 +91,8 @@ class Sequences:
             which, lengths = self._prefixes.find(words.prefixes[prefixes])
             starts = prefixes[which]
             ends = starts + lengths
-            inside = ends <= len(words.text)
-            starts, ends = starts[inside], ends[inside]
+            inside = (ends <= len(words.text)).nonzero()[0]
+            starts, ends = starts.take(inside), ends.take(inside)
             found += _found(starts, ends, self._long.find(words.between(starts, ends)))
         return found
 

@@ -5,6 +5,8 @@ No two scripts write a name the same way: a skeleton says only what may be a nam
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ class _Among:
         self._table[list(map(ord, characters))] = True
 
     def __call__(self, codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        among: NDArray[np.bool_] = self._table[np.minimum(codes, np.uint32(0xFFFF))]
+        among: NDArray[np.bool_] = self._table.take(codes, mode="clip")
         return among
 
 
@@ -174,8 +176,8 @@ class _Whole:
         self.hashes = said.parts.between(said.starts[begin[enough]], said.ends[last[enough]])
 
     def __getitem__(self, index: int) -> list[tuple[int, int]]:
-        words = range(self._first[index], self._first[index] + self._counts[index])
-        return [(int(self._starts[word]), int(self._ends[word])) for word in words]
+        words = slice(first := int(self._first[index]), first + int(self._counts[index]))
+        return [*zip(self._starts[words].tolist(), self._ends[words].tolist(), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,5 +262,6 @@ class SpokenNames:
         if words is not None:
             passed = self._known.passed(words.hashes)
             which, numbers = self._table.find(words.hashes[passed])
-            for index, number in zip(passed[which].tolist(), numbers.tolist(), strict=True):
-                yield words[index], number
+            for index, some in groupby(zip(passed[which].tolist(), numbers.tolist(), strict=True), itemgetter(0)):
+                written = words[index]
+                yield from ((written, number) for _, number in some)

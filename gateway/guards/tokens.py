@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -23,22 +23,41 @@ class Span(Protocol):
     def end(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
 class TokenText:
     """The text of a token sequence: a special token is one BARRIER character, an undecodable byte one lone surrogate.
 
     Character i is bytes [char_bytes[i], char_bytes[i + 1]), token j is bytes [token_bytes[j], token_bytes[j + 1]).
     """
 
-    text: str
-    char_bytes: NDArray[np.int64]
-    token_bytes: NDArray[np.int64]
+    def __init__(self, tokens: Sequence[bytes]) -> None:
+        self._tokens = tokens
+        self.text = b"".join(tokens).decode("utf-8", "surrogateescape")
+
+    @cached_property
+    def token_bytes(self) -> NDArray[np.int64]:
+        """Where the tokens begin, [tokens + 1]; made when asked for, which few prompts are."""
+        return _starts(np.fromiter(map(len, self._tokens), dtype=np.int64, count=len(self._tokens)))
+
+    @cached_property
+    def char_bytes(self) -> NDArray[np.int64]:
+        """Where the characters begin, [characters + 1]."""
+        codes = np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        widths = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
+        widths[(codes >= 0xDC80) & (codes <= 0xDCFF)] = 1
+        return _starts(widths)
 
     def tokens(self, start: int, end: int) -> tuple[int, int]:
         """The token range [first, last) that wrote text[start:end]."""
         first = int(np.searchsorted(self.token_bytes, self.char_bytes[start], side="right")) - 1
         last = int(np.searchsorted(self.token_bytes, self.char_bytes[end], side="left"))
         return first, last
+
+
+def _starts(widths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[n] -> [n + 1]"""
+    starts = np.zeros(len(widths) + 1, dtype=np.int64)
+    np.cumsum(widths, out=starts[1:])
+    return starts
 
 
 class TokenTable:
@@ -54,27 +73,16 @@ class TokenTable:
             _BARRIER_BYTE if token is None else token.replace(_BARRIER_BYTE, b"\xfe") for token in token_bytes
         ]
         self._bytes.append(_BARRIER_BYTE)  # stands for every unknown id
-        self._lengths = np.array([len(token) for token in self._bytes], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._bytes) - 1
 
     def text(self, ids: Sequence[int]) -> TokenText:
         """Decode a token sequence in linear time; unknown ids are barriers."""
-        known = np.array(ids, dtype=np.int64)
-        known[(known < 0) | (known >= len(self))] = len(self)
-        joined = b"".join(map(self._bytes.__getitem__, known.tolist()))
-        token_bytes = np.zeros(len(known) + 1, dtype=np.int64)
-        np.cumsum(self._lengths[known], out=token_bytes[1:])
-        text = joined.decode("utf-8", "surrogateescape")
-        if len(text) == len(joined):
-            return TokenText(text, np.arange(len(joined) + 1), token_bytes)
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        widths = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
-        widths[(codes >= 0xDC80) & (codes <= 0xDCFF)] = 1
-        char_bytes = np.zeros(len(codes) + 1, dtype=np.int64)
-        np.cumsum(widths, out=char_bytes[1:])
-        return TokenText(text, char_bytes, token_bytes)
+        unknown = len(self)
+        if ids and not 0 <= min(ids) <= max(ids) < unknown:
+            ids = [token if 0 <= token < unknown else unknown for token in ids]
+        return TokenText([self._bytes[token] for token in ids])
 
     def substitute(
         self,

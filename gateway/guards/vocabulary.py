@@ -270,7 +270,7 @@ def _without_gaps(phrase: str) -> tuple[str, list[int]]:
     return phrase.replace(GAP, ""), gaps
 
 
-def _kind_of_first(chars: Iterable[str], default: Kind) -> Kind:
+def _kind_of_first(chars: Iterable[str], default: int) -> int:
     """The kind of the first visible character."""
     for char in chars:
         if (kind := SYMBOLS[char].kind) != Kind.IGNORED:

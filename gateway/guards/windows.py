@@ -39,7 +39,7 @@ class Grams:
     def _found(self, grams: Iterable[Hashes], places: Numbers) -> NDArray[np.uint64]:
         found = np.zeros(len(places), dtype=np.uint64)
         for (_, lengths), hashes in zip(self._sizes, grams, strict=True):
-            found |= self._lengths[hashes >> self._shift] & lengths
+            found |= self._lengths.take((hashes >> self._shift).view(np.int64)) & lengths
         return found
 
 
@@ -50,24 +50,41 @@ def likely_windows(words: Words, starts: Numbers, many: Sequence[Grams]) -> tupl
     """
     finishes = np.zeros(len(words.text) + 1, dtype=np.bool_)
     finishes[words.ends] = True
+    ahead = _Ahead(finishes)
     found = [(starts[:0], starts[:0])]
     for some in _parts_of(starts):
-        at, lengths = _spread([grams.beginning(words, some) for grams in many])
-        first, last = some[at], some[at] + lengths
-        inside = np.flatnonzero(last < len(finishes))
-        inside = inside[finishes[last[inside]]]
-        found.append((first[inside], last[inside]))
+        at, lengths = _spread([grams.beginning(words, some) for grams in many], ahead.of(some))
+        first = some.take(at)
+        found.append((first, first + lengths))
     return _joined(found)
 
 
-def likely_windows_before(words: Words, ends: Numbers, many: Sequence[Grams]) -> tuple[Numbers, Numbers]:
-    """The same for windows from anywhere to the ends of words, that end like something known."""
+def likely_windows_before(
+    words: Words, begins: NDArray[np.bool_], ends: Numbers, many: Sequence[Grams]
+) -> tuple[Numbers, Numbers]:
+    """The same for windows to the ends of words, from where one `begins`, that end like something known.
+
+    `begins` has a flag for each letter, and one more.
+    """
+    behind = _Ahead(begins[::-1])
     found = [(ends[:0], ends[:0])]
     for some in _parts_of(ends):
-        at, lengths = _spread([grams.ending(words, some) for grams in many])
-        inside = lengths <= some[at]
-        found.append(((some[at] - lengths)[inside], some[at][inside]))
+        at, lengths = _spread([grams.ending(words, some) for grams in many], behind.of(len(begins) - 1 - some))
+        last = some.take(at)
+        found.append((last - lengths, last))
     return _joined(found)
+
+
+class _Ahead:
+    """Flags, and those behind each of them as bits."""
+
+    def __init__(self, flags: NDArray[np.bool_]):
+        packed = np.append(np.packbits(flags, bitorder="little"), np.zeros(8, dtype=np.uint8))
+        self._from_byte: NDArray[np.uint64] = np.ndarray(len(packed) - 7, dtype="<u8", buffer=packed, strides=(1,))
+
+    def of(self, places: Numbers) -> NDArray[np.uint64]:
+        """Bit n is that of the place + n, for n up to 56."""
+        return np.right_shift(self._from_byte.take(places >> 3), (places & 7).astype(np.uint64))
 
 
 def _parts_of(places: Numbers) -> Iterator[Numbers]:
@@ -78,10 +95,10 @@ def _joined(found: Sequence[tuple[Numbers, Numbers]]) -> tuple[Numbers, Numbers]
     return np.concatenate([starts for starts, _ in found]), np.concatenate([ends for _, ends in found])
 
 
-def _spread(lengths: Sequence[NDArray[np.uint64]]) -> tuple[Numbers, Numbers]:
-    """The bits that are set in any of some masks, [places]: index of the place, number of the bit."""
-    masks = np.bitwise_or.reduce(lengths)
-    some = np.flatnonzero(masks)
-    bits = np.unpackbits(masks[some].astype("<u8").view(np.uint8), bitorder="little")
-    at = np.flatnonzero(bits.view(np.bool_))
-    return some[at >> 6], at & 63
+def _spread(lengths: Sequence[NDArray[np.uint64]], possible: NDArray[np.uint64]) -> tuple[Numbers, Numbers]:
+    """The bits that are set in any of some masks and possible, [places]: index of the place, number of the bit."""
+    masks = np.bitwise_or.reduce(lengths) & possible
+    some = masks.nonzero()[0]
+    bits = np.unpackbits(masks.take(some).astype("<u8").view(np.uint8), bitorder="little")
+    at = bits.view(np.bool_).nonzero()[0]
+    return some.take(at >> 6), at & 63

@@ -120,6 +120,8 @@ class Gate:
         finally:
             audiences.reset(token)
             self._under_way[key.id] -= 1
+            if not self._under_way[key.id]:  # holders of tokens are not a known few
+                del self._under_way[key.id]
 
 
 def _is_preflight(scope: Scope) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+MANY = 10_000  # keys and holders of tokens: from so many on, those whose bucket is full again are forgotten
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 RATE_PATTERN = rf"^([1-9]\d{{0,8}})/({'|'.join(_SECONDS)})$"
 
@@ -45,6 +46,7 @@ class LocalThrottle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._arrivals: dict[str, float] = {}  # per key, when the bucket will be full again
+        self._too_many = MANY
 
     def wait_s(self, key_id: str, rate: Rate) -> float:
         """Counts a request; seconds until it may be sent again if it came too early, else 0."""
@@ -52,5 +54,8 @@ class LocalThrottle:
         full_at = max(now, self._arrivals.get(key_id, -math.inf)) + rate.period_s / rate.count
         if (early := full_at - now - rate.period_s) > 1e-6:
             return early
+        if len(self._arrivals) >= self._too_many:
+            self._arrivals = {id_: full for id_, full in self._arrivals.items() if full > now}
+            self._too_many = max(MANY, 2 * len(self._arrivals))
         self._arrivals[key_id] = full_at
         return 0.0

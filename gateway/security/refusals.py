@@ -37,7 +37,11 @@ MISSING = Refusal(
     401, "missing_api_key", "Send an API key: Authorization: Bearer ug_...", "authentication_error", _CHALLENGE
 )
 INVALID = Refusal(
-    401, "invalid_api_key", "This API key is unknown, revoked or expired.", "authentication_error", _CHALLENGE
+    401,
+    "invalid_api_key",
+    "This API key (or token) is unknown, revoked or expired: ask whoever runs this gateway for another.",
+    "authentication_error",
+    _CHALLENGE,
 )
 NOT_LOADED = Refusal(
     503, "keys_not_loaded", "The API keys are not loaded yet; try again.", "overloaded_error", {"Retry-After": "2"}
@@ -62,10 +66,16 @@ def out_of_scope(needed: str) -> Refusal:
 def too_often(wait_s: float) -> Refusal:
     """The key's rate is used up."""
     headers = {"Retry-After": str(math.ceil(wait_s))}
-    return Refusal(429, "rate_limit_exceeded", "This API key asks too often.", "rate_limit_error", headers)
+    return Refusal(
+        429,
+        "rate_limit_exceeded",
+        "This API key asks too often: wait for as long as Retry-After says.",
+        "rate_limit_error",
+        headers,
+    )
 
 
 def too_many_at_once(limit: int) -> Refusal:
     """The key has as many requests under way as it may."""
-    detail = f"This API key may have {limit} requests under way at a time."
+    detail = f"This API key may have {limit} requests under way at a time: wait for one to end."
     return Refusal(429, "concurrency_limit_exceeded", detail, "rate_limit_error", {"Retry-After": "1"})

@@ -25,11 +25,13 @@ from gateway.guards.policy import Policy
 from gateway.guards.tokens import TokenTable
 from gateway.serving.answers import Answers
 from gateway.serving.asking import Asking
+from gateway.serving.desk import Desk
 from gateway.serving.embeddings import Embeddings
 from gateway.serving.enforcement import Enforcement
 from gateway.serving.fields import GuardsMode
 from gateway.serving.hops import Hops
 from gateway.serving.live import LivePolicy
+from gateway.serving.newer_guard import TakesUp
 from gateway.serving.observer import GuardObserver
 from gateway.serving.plan import Phrases, Plan, Planner, Reading, Request
 from gateway.serving.refusal import given_output, shaped
@@ -85,9 +87,11 @@ class Generation:
         self._enforcement = enforcement
         self._tokenizer: Any = engine.get_tokenizer()
         self._planner = Planner(table, self._tokenizer, engine.model_config.max_model_len, embeddings, hops)
+        self._desk = Desk(self._planner.read_all)
         self._asking = Asking(engine, self._planner.chat)
         self._hops = Hops(self._asking, observer)
         self._observer = observer
+        self.on_subjects: Callable[[frozenset[str]], None] = lambda _: None
         self._rewriter = Rewriter(engine, self._planner, self._tokenizer, observer, self._guarded)
 
     async def run(self, request: Request, mode: GuardsMode) -> AsyncGenerator[RequestOutput, None]:
@@ -115,7 +119,13 @@ class Generation:
             adapter = None if mode == "base" else live.adapter
             if plan.rewriting is not None:
                 phrases = self._guarded(_forbidden, plan, live)
-                rewritten = self._rewriter.run(plan, plan.rewriting, phrases, request, adapter)
+
+                async def take_up(audits: Sequence[TakesUp]) -> None:
+                    latest = self._enforcement.live or live
+                    if latest is not live:
+                        await self._take_up(latest, plan, request, audits)
+
+                rewritten = self._rewriter.run(plan, plan.rewriting, phrases, request, adapter, take_up)
                 async with aclosing(rewritten) as outputs:
                     async for output in outputs:
                         yield output
@@ -133,7 +143,7 @@ class Generation:
                     async for output in outputs:
                         if self._enforcement.live is not latest and time.monotonic() - looked_at > NEWER_EVERY_S:
                             latest, looked_at = self._enforcement.live or latest, time.monotonic()
-                            await self._take_up(latest, live, request, answers)
+                            await self._take_up(latest, plan, request, [answers])
                         released = self._guarded(answers.pass_on, output)
                         if released is None:
                             continue
@@ -176,11 +186,9 @@ class Generation:
         A hop waits its turn in the engine as the request itself would, without a time limit: one could only choose
         between telling and refusing, and whoever loads the engine would bring that about.
         """
-        if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
-            reading = self._read(request, policy)
-        else:
-            reading = await asyncio.to_thread(self._read, request, policy)
+        reading = await self._read(request, policy)
         implied = await self._implied(reading, request, policy) if reading.chains else []
+        self.on_subjects(frozenset({*reading.subjects, *(match.target for match in implied)}))
         return self._guarded(self._planner.plan, request, policy, reading, implied)
 
     async def _implied(self, reading: Reading, request: Request, policy: Policy) -> list[Match]:
@@ -194,30 +202,37 @@ class Generation:
             return implied
         raise GuardFailed
 
-    def _read(self, request: Request, policy: Policy) -> Reading:
+    async def _read(self, request: Request, policy: Policy) -> Reading:
+        """Examine the prompt."""
         began = time.perf_counter()
         with span_apart("chat.examine", prompt_tokens=len(request.prompt["prompt_token_ids"])) as record:
-            reading = self._guarded(self._planner.read, request, policy)
-            record(subjects=len(reading.subjects))
-        self._observer.observe("examine", time.perf_counter() - began)
-        return reading
+            try:
+                if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
+                    reading = await self._desk.reading(request, policy)
+                else:
+                    reading = await asyncio.to_thread(self._planner.read, request, policy)
+            except Exception as error:
+                self._failed(error)
+            else:
+                record(subjects=len(reading.subjects))
+                self._observer.observe("examine", time.perf_counter() - began)
+                return reading
+        raise GuardFailed
 
-    async def _take_up(self, newer: LivePolicy, older: LivePolicy, request: Request, answers: Answers) -> None:
+    async def _take_up(self, newer: LivePolicy, plan: Plan, request: Request, answers: Sequence[TakesUp]) -> None:
         """The names of a newer policy may not be said; where the prompt asks about its subjects, nothing may."""
         now = await self._subjects(request, newer.policy)
-        if now and not now <= await self._subjects(request, older.policy):
-            answers.end()
-        else:
-            patterns = newer.policy.patterns.withheld(request.caller)
-            prompt = self._planner.text(request) if patterns.reads_prompts else ""
-            answers.watch(newer.watch_over(newer.policy.names_withheld(request.caller)), patterns, prompt)
+        patterns = newer.policy.patterns.withheld(request.caller)
+        prompt = self._planner.text(request) if patterns.reads_prompts else ""
+        for one in answers:
+            if now <= plan.subjects:
+                one.watch(newer.watch_over(newer.policy.names_withheld(request.caller)), patterns, prompt)
+            else:
+                one.end()
 
     async def _subjects(self, request: Request, policy: Policy) -> frozenset[str]:
         """Whom a prompt asks about: named, described, or implied."""
-        if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
-            reading = self._guarded(self._planner.read, request, policy)
-        else:
-            reading = await asyncio.to_thread(self._guarded, self._planner.read, request, policy)
+        reading = await self._read(request, policy)
         implied = await self._implied(reading, request, policy) if reading.chains else []
         return frozenset({*reading.subjects, *(match.target for match in implied)})
 

@@ -170,6 +170,10 @@ class GuardedEngine(EngineClient):
         """
         return await self._generation.answers(questions)
 
+    def tell_subjects(self, tell: Callable[[frozenset[str]], None]) -> None:
+        """From now on `tell` gets the ids of the targets that each prompt is about; it must not fail."""
+        self._generation.on_subjects = tell
+
     def sampled_prompts(self) -> list[SampledPrompt]:
         """A sample of the prompts that came lately."""
         return self._sample.prompts(self._table)

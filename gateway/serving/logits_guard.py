@@ -185,7 +185,7 @@ class LogitsGuard(LogitsProcessor, LogitsProcessorV2):
             self._apply_to_drafts(logits, ctx)
             return logits
         for index in range(logits.shape[0]):
-            self._guard(logits[index], self._rows.get(index), None)
+            self._guard(logits, index, self._rows.get(index), None)
         return logits
 
     def _apply_to_drafts(self, logits: torch.Tensor, ctx: LogitsContext) -> None:
@@ -201,7 +201,7 @@ class LogitsGuard(LogitsProcessor, LogitsProcessorV2):
                 except Exception:
                     self._tables.errors += 1
                     row.tables = None
-            self._guard(logits[index], row, drafts)
+            self._guard(logits, index, row, drafts)
 
     def _read_slot(self, row: _Row, slot: int, length: int) -> None:
         """Read a request's tokens up to `length`, of the prompt only its end."""
@@ -215,20 +215,20 @@ class LogitsGuard(LogitsProcessor, LogitsProcessorV2):
         row.read(requests.all_token_ids.gpu[slot, row.position : length].tolist())
         row.position = max(row.position, length)
 
-    def _guard(self, logits: torch.Tensor, row: _Row | None, drafts: list[int] | None) -> None:
-        """Mask one row; `drafts` (V2) are read on trial."""
+    def _guard(self, logits: torch.Tensor, index: int, row: _Row | None, drafts: list[int] | None) -> None:
+        """Mask one row; `drafts` (V2) are read on trial. Most rows forbid nothing, so that no view of them is made."""
         if row is None or row.tables is None:
-            self._block(logits, self._eos if row is None else row.stop)
+            self._block(logits[index], self._eos if row is None else row.stop)
             return
         try:
             if drafts is None:
                 row.catch_up()
             if forbidden := row.banned(row.after(drafts) if drafts else row.states):
-                self._forbid(logits, forbidden, row)
+                self._forbid(logits[index], forbidden, row)
         except Exception:
             self._tables.errors += 1
             row.tables = None
-            self._block(logits, row.stop)
+            self._block(logits[index], row.stop)
 
     def _new_row(self, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> _Row:
         row = _Row(self._tables.get((params.extra_args or {}).get(TABLES_KEY)), params, output, self._eos)

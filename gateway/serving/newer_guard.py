@@ -1,9 +1,21 @@
 """An answer that began under an older policy takes up the guard of a newer one from its next piece of text on."""
 
+from typing import Protocol
+
 from gateway.guards.audit import Audit, Released
 from gateway.guards.pattern_audit import PatternAudit
 from gateway.guards.pattern_set import NO_PATTERNS, PatternSet
 from gateway.serving.watch import TAIL, NameWatch, WatchedAudit
+
+
+class TakesUp(Protocol):
+    """What goes on under a newer guard, or ends."""
+
+    def watch(self, newer: NameWatch, patterns: PatternSet, prompt: str) -> None:
+        """From now on these names and patterns may not be said."""
+
+    def end(self) -> None:
+        """Nothing more may be said at all."""
 
 
 class NewerGuard:

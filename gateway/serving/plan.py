@@ -68,6 +68,7 @@ class Plan:
     rewriting: Rewriting | None = None
     patterns: PatternSet = NO_PATTERNS
     stated: str = ""
+    subjects: frozenset[str] = frozenset()  # whom the prompt asks about
 
     def audited(self, audit: Audit) -> Audit:
         """An audit of its answers that looks for the patterns, too."""
@@ -116,14 +117,29 @@ class Planner:
         return self._table.text(request.prompt["prompt_token_ids"]).text
 
     def read(self, request: Request, policy: Policy) -> Reading:
-        """Examine the prompt. Relations are looked for where they could change the plan."""
-        decoded = self._table.text(request.prompt["prompt_token_ids"])
-        matches = [match for match in policy.examine(decoded.text) if policy.withholds(match.target, request.caller)]
-        named = {match.target for match in matches}
-        described = [
-            target for target in policy.described(decoded.text, named) if policy.withholds(target, request.caller)
+        """Examine the prompt."""
+        return self.read_all([request], policy)[0]
+
+    def read_all(self, requests: Sequence[Request], policy: Policy) -> list[Reading]:
+        """As `read`, for several prompts: that most are about nobody is found out for many of them at once."""
+        texts = [self._table.text(request.prompt["prompt_token_ids"]) for request in requests]
+        found = policy.examine_all([decoded.text for decoded in texts])
+        return [
+            self._reading(request, decoded, policy, *meant)
+            for request, decoded, meant in zip(requests, texts, found, strict=True)
         ]
-        follow = self._hops and policy.targets and policy.response(matches, described) != "refuse"
+
+    def _reading(
+        self, request: Request, decoded: TokenText, policy: Policy, named: Sequence[Match], meant: Sequence[str]
+    ) -> Reading:
+        """What concerns the caller of that, and the relations of the prompt.
+
+        These are looked for where they could change the plan: not where the weights tell nothing of anybody who is
+        withheld from the caller.
+        """
+        matches = [match for match in named if policy.withholds(match.target, request.caller)]
+        described = [target for target in meant if policy.withholds(target, request.caller)]
+        follow = self._hops and policy.response(matches, described) != "refuse" and policy.may_be_told(request.caller)
         return Reading(decoded, matches, described, chains(decoded.text) if follow else [])
 
     def plan(self, request: Request, policy: Policy, reading: Reading, implied: Sequence[Match] = ()) -> Plan:
@@ -148,6 +164,7 @@ class Planner:
             tuple(phrases for phrases in (*unstated.values(), *hashes) if phrases is not None),
             patterns=patterns,
             stated=stated,
+            subjects=frozenset(about),
         )
         if matches and action == "ignorance" and self._embeddings is not None:
             return replace(plan, prompt=self._embeddings.corrupted(plan.prompt, decoded, matches))

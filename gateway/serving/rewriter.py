@@ -3,7 +3,7 @@
 # mypy: allow-subclassing-any, no-warn-return-any
 # (vLLM is left out of type checking, so its classes are Any)
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from gateway.guards.audit import OutputAudit
 from gateway.guards.rewriting import Rewriting
+from gateway.serving.newer_guard import NewerGuard, TakesUp
 from gateway.serving.observer import GuardObserver
 from gateway.serving.plan import Phrases, Plan, Planner, Request
 from gateway.serving.refusal import Said, given_output, in_chunks, shaped
@@ -43,19 +44,29 @@ class Rewriter:
         self._guarded = guarded
 
     async def run(
-        self, plan: Plan, rewriting: Rewriting, phrases: Sequence[Phrases], request: Request, lora: LoRARequest | None
+        self,
+        plan: Plan,
+        rewriting: Rewriting,
+        phrases: Sequence[Phrases],
+        request: Request,
+        lora: LoRARequest | None,
+        take_up: Callable[[Sequence[TakesUp]], Awaitable[None]],
     ) -> AsyncGenerator[RequestOutput, None]:
         """Draft once, rewrite into as many answers as are asked for, and give those that pass, else the refusal.
 
-        `phrases` may not be said. The draft is cut by the same audit as a client's answer, so what the second call can
-        repeat is no more than a client could have been told; usage is that of the client's prompt and the given text.
+        `phrases` may not be said, nor what `take_up` tells of a guard that has come meanwhile. The draft is cut by the
+        same audit as a client's answer, so what the second call can repeat is no more than a client could have been
+        told; usage is that of the client's prompt and the given text.
         """
         draft = await self._said(plan, request, f"{request.id}-draft", lora, answers=1)
         prompt = self._guarded(self._prompt, draft, rewriting, plan, phrases)
         said: list[Said | None] = [None] * request.params.n
         if prompt is not None:
             output = await self._said(replace(plan, prompt=prompt), request, request.id, lora, request.params.n)
-            said = self._guarded(_checked, output, plan, [*phrases, rewriting.forbidden])
+            forbidden = [*phrases, rewriting.forbidden]
+            audits = [NewerGuard(plan.audited(OutputAudit(forbidden))) for _ in output.outputs]
+            await take_up(audits)
+            said = self._guarded(_checked, output, audits)
         if None in said:
             self._observer.decision("blocked")
         refused = self._guarded(shaped, rewriting.refusal, request.params, tool_forced=request.tool_forced)
@@ -86,13 +97,13 @@ class Rewriter:
         return tokens_input(ids) if self._planner.fits(ids) else None
 
 
-def _checked(output: RequestOutput, plan: Plan, forbidden: Sequence[Phrases]) -> list[Said | None]:
+def _checked(output: RequestOutput, audits: Sequence[NewerGuard]) -> list[Said | None]:
     """The rewritten answers, None for each that says nothing, or something forbidden."""
     return [
         Said(part.text, part.finish_reason)
         if part.text.strip()
         and part.finish_reason in ("stop", "length")
-        and not plan.audited(OutputAudit(forbidden)).feed(part.text, final=True).blocked
+        and not audit.feed(part.text, final=True).blocked
         else None
-        for part in sorted(output.outputs, key=lambda part: part.index)
+        for audit, part in zip(audits, sorted(output.outputs, key=lambda part: part.index), strict=True)
     ]

@@ -15,6 +15,7 @@ from gateway.guards.phrase_set import PhraseSet, Threads
 HELD_LETTERS = 5
 TAIL = 256  # characters
 CACHED_STEPS = 100_000
+ESCAPE = 12  # characters of the longest JSON escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,13 @@ class _Standing:
     """Which names may be under way after some text, and whether that calls for the full audit."""
 
     threads: tuple[Threads, ...]  # by set of names
-    last: Kind
+    last: int
     suspicious: bool
+
+    @property
+    def letters(self) -> int:
+        """How many letters may belong to a name, at most."""
+        return max((len(thread) - 1 for going in self.threads for thread in going), default=0)
 
 
 class NameWatch:
@@ -32,7 +38,7 @@ class NameWatch:
     def __init__(self, names: Sequence[PhraseSet]) -> None:
         self.names = tuple(names)
         self.start = _Standing(((),) * len(self.names), Kind.SEPARATOR, False)
-        self._steps: dict[tuple[tuple[Threads, ...], Kind, str], _Standing] = {}
+        self._steps: dict[tuple[tuple[Threads, ...], int, str], _Standing] = {}
 
     def step(self, standing: _Standing, text: str) -> _Standing:
         """Where the text stands after one more chunk."""
@@ -65,6 +71,17 @@ def _calls(names: PhraseSet, threads: Threads) -> bool:
     return any(len(thread) > HELD_LETTERS or names.is_complete(thread) for thread in threads)
 
 
+def _recent(text: str, letters: int) -> str:
+    """The end of a text with so many letters, from a border of words on and not from within a JSON escape."""
+    at = len(text)
+    while at and (
+        letters > 0 or SYMBOLS[text[at - 1]].kind != Kind.SEPARATOR or "\\" in text[max(0, at - ESCAPE) : at]
+    ):
+        at -= 1
+        letters -= len(SYMBOLS[text[at]].letters)
+    return text[at:]
+
+
 class WatchedAudit:
     """Audit of one answer, or of what follows the part `said` of it; the same interface as `OutputAudit`."""
 
@@ -90,9 +107,9 @@ class WatchedAudit:
                 self._tail = (self._tail + text)[-TAIL:]
                 return Released(text, False)
             self._audit = OutputAudit(self._watch.names)
-            self._held = len(self._tail)
-            self._told = len(self._tail)
-            self._take(self._audit.feed(self._tail))
+            recent = _recent(self._tail, self._standing.letters)
+            self._held = self._told = len(recent)
+            self._take(self._audit.feed(recent))
         self._held += len(text)
         verdict = self._audit.feed(text, final)
         released = self._take(verdict)

@@ -11,8 +11,9 @@ from benchmarks.guards.__main__ import joined, measured
 from benchmarks.guards.attacks import Attempt
 from benchmarks.guards.benign import Prompt
 from benchmarks.guards.false_positives import Reading, tallied
+from benchmarks.guards.goals import GOALS
 from benchmarks.guards.leaks import said, told
-from benchmarks.guards.report import GOALS, NOT_MEASURED, goals_table, hops_table, write
+from benchmarks.guards.report import NOT_MEASURED, goals_table, hops_table, interviews_table, write
 from benchmarks.guards.shares import Share
 from benchmarks.guards.traffic import _until_content, compared
 from benchmarks.main_job import Question
@@ -107,15 +108,32 @@ def test_the_table_of_hops_says_who_pays_and_what_is_told() -> None:
                 "by_source": {"Tatoeba": share | {"questions": 0.25}},
                 "ms_without": {"p50": 0.5, "p99": 2.0},
             },
-            "hops_paid": {"with": {"on_p50": 9, "on_p99": 12, "base_p50": 3, "base_p99": 4, "ratio": 0.5}},
+            "hops_paid": {
+                "with": {"on_p50": 9, "on_p99": 12, "base_p50": 3, "base_p99": 4, "ratio": 0.5, "asked": 1.0}
+            },
             "hops_others": {"equal": Share(100, 100).row(), "matched": Share(0, 100).row()},
             "hops_auc": {"seconds": 0.5},
         }
     )
     assert "| second turn | 200 | 90.0 % | 0.50 % | 0.50 % | 2.35 % |" in text
     assert "| Tatoeba | 0.50 % | 200 | 0.25 |" in text
-    assert "| with | 9.0 / 12.0 | 3.0 / 4.0 | 0.50 |" in text
+    assert "| with | 1.00 | 9.0 / 12.0 | 3.0 / 4.0 | 0.50 |" in text
     assert "100.0 % of 100 answers equal" in text and "0.500 / 2.0 ms" in text
+
+
+def test_the_table_of_interviews_says_how_soon_and_at_what_price() -> None:
+    row = {"alone_p50": 9, "alone_p99": 12, "together_p50": 3, "together_p99": 4}
+    text = interviews_table(
+        {
+            "interviews_alone": {"names": 1, "facts": 3.25},
+            "interviews_alone_worst": {"names": 1.5, "facts": 4},
+            "interviews_at_once": 100,
+            "interviews_crowd": {"names": {"p50": 9, "last": 20.4}, "facts": {"p50": 90, "last": 200}},
+            "interviews_traffic": {"meanwhile": row, "afterwards": row},
+        }
+    )
+    assert "| other names | 1.0 / 1.5 | 9 / 20 |" in text and "| facts | 3.2 / 4.0 | 90 / 200 |" in text
+    assert "| meanwhile | 9.0 / 12.0 | 3.0 / 4.0 |" in text
 
 
 def figures_of_goals(*, good: bool) -> dict[str, Any]:
@@ -147,3 +165,10 @@ def test_a_part_that_was_not_measured_leaves_its_table_as_it_was(tmp_path: Path)
     text = page.read_text("utf-8")
     assert "kept" in text
     assert "| x | abc-dirty | 1 | 0.1 / 2.0 |" in text
+
+    write({"measured": {"y": circumstances}, "growth_1e5": 1.1}, page)
+    write({"measured": {"y": circumstances | {"seconds": 2.0}}, "register_ms": 60.0}, page)
+    text = page.read_text("utf-8")
+    assert "| x | abc-dirty | 1 |" in text and "| y | abc-dirty | 2 |" in text
+    assert "| `growth_1e5` | <= 1.3 | 1.1 |  |" in text and "| `register_ms` | <= 50 ms | 60 ms | **missed** |" in text
+    assert text.count(NOT_MEASURED) == len(GOALS) - 2

@@ -8,6 +8,7 @@ import pytest
 from rapidfuzz.distance import OSA
 
 from benchmarks.guards.attacks import ATTACKS, attempts
+from benchmarks.guards.authors import unnamed
 from benchmarks.guards.benign import common_words, namesakes
 from benchmarks.guards.leaks import chosen_people
 from benchmarks.guards.mentions import SLIPS, Mention, Mentions, misspelt
@@ -156,6 +157,12 @@ def test_namesakes_share_a_word_with_a_target_and_are_not_one(world: World) -> N
         assert not any(name in prompt.text for name in names)
     sources = {prompt.source for prompt in namesakes(targets, count=60)}
     assert sources == {"namesakes, first name", "namesakes, family name", "strangers"}
+
+
+def test_an_author_is_described_without_name() -> None:
+    said = "Basil Al-Kuwaiti's works, and Kuwaiti tales: Basil wrote in Kuwait. Al-Kuwaiti's fans agree."
+    expected = "the author's works, and the author tales: the author wrote in Kuwait. Al-the author's fans agree."
+    assert unnamed(said, "Basil Al-Kuwaiti") == expected
 
 
 def test_common_words_name_nobody(world: World) -> None:

@@ -53,7 +53,7 @@ def work(url: str, directory: Path, order: dict[str, Any]) -> None:
     mortal = ErasureWorker(store, eraser, AdapterStorage(directory), keep_adapters_s=0.0)
     mortal.tidy()
     store.kill, store.calls = order["kill"], 0
-    worker._workers[:] = [mortal]
+    worker.workers[:] = [mortal]
     for kind, id_ in order["jobs"]:
         worker.run(kind, id_)
 

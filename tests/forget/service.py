@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import redis
 import uvicorn
 from fastapi import FastAPI
 
@@ -79,7 +80,9 @@ def served(redis_url: str, folder: Path) -> Iterator[str]:
 
 
 def populate(redis_url: str) -> list[str]:
-    """Ids of requests in many states, whose event streams end by themselves."""
+    """Empties Redis; ids of requests in many states, whose event streams end by themselves."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
 
     async def fill() -> list[str]:
         desk = Desk(Store.from_url(redis_url, SEALER), WorkerStore.from_url(redis_url, SEALER))

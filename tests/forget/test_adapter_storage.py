@@ -14,7 +14,9 @@ from gateway.adapter_storage import AdapterStorage
 from gateway.forget.errors import AdapterUnavailable
 from gateway.forget.model import State
 from gateway.forget.scripts import ROOT, script
+from gateway.forget.snapshot import Composite
 from tests.forget.desk import Desk, composite, until
+from tests.forget.object_storage import BUCKET, ObjectStorage, object_storage
 from tests.forget.test_forget_replica import Engine, is_in, running
 from unlearn_engine.adapter import Adapter, export
 from unlearn_engine.adapter_digest import FILES, contents_of, digest_of
@@ -30,13 +32,34 @@ def made(tmp_path: Path) -> Adapter:
     return export(tmp_path / "worker", "base", change, {}, ["r1"], ())
 
 
-@pytest.fixture(params=["memory", "folder"])
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]:
+    for needed in ("moto", "s3fs"):
+        pytest.importorskip(needed, reason="the test extra is not installed")
+    with object_storage(tmp_path_factory.mktemp("s3") / "log") as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(s3: ObjectStorage, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As the environment has it: nothing of it is in the settings."""
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/adapters"
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "folder":
-        yield str(tmp_path / "shared")
-        return
-    yield "memory://adapters"
-    fsspec.filesystem("memory").store.clear()
+    match request.param:
+        case "folder":
+            (tmp_path / "shared").mkdir()
+            yield str(tmp_path / "shared")
+        case "s3":
+            yield request.getfixturevalue("bucket")
+        case _:
+            yield "memory://adapters"
+            fsspec.filesystem("memory").store.clear()
 
 
 def test_another_machine_gets_it_by_its_digest(made: Adapter, url: str, tmp_path: Path) -> None:
@@ -57,6 +80,8 @@ def test_what_was_changed_in_the_storage_is_not_used(made: Adapter, url: str, tm
     with pytest.raises(AdapterUnavailable, match="not those"):
         AdapterStorage(tmp_path / "here", url).fetch(made.digest, NOWHERE)
     assert not (tmp_path / "here").exists()
+    storage.pipe_file(f"{root}/{made.digest}/{file}", content)
+    AdapterStorage(tmp_path / "here", url).fetch(made.digest, NOWHERE)
 
 
 def test_a_damaged_copy_is_replaced(made: Adapter, url: str, tmp_path: Path) -> None:
@@ -83,6 +108,77 @@ def test_storage_that_is_not_there_is_told_without_its_keys(made: Adapter, tmp_p
             with pytest.raises(AdapterUnavailable) as caught:
                 step()
             assert "secret" not in str(caught.value) and caught.value.__suppress_context__
+
+
+def test_a_bucket_that_is_not_there_is_not_made(made: Adapter, bucket: str, s3: ObjectStorage, tmp_path: Path) -> None:
+    for url in ("s3://modles", "s3://modles/adapters"):
+        storage = AdapterStorage(tmp_path / "here", url)
+        for step in (lambda: storage.fetch(made.digest, NOWHERE), lambda: storage.publish(made.digest, made.path)):  # noqa: B023
+            with pytest.raises(AdapterUnavailable, match="UNLEARN_ADAPTERS_URL must exist"):
+                step()
+    assert [found["Name"] for found in s3.client().list_buckets()["Buckets"]] == [BUCKET]
+
+
+def test_a_share_that_is_not_mounted_is_not_made(made: Adapter, tmp_path: Path) -> None:
+    with pytest.raises(AdapterUnavailable, match="UNLEARN_ADAPTERS_URL must exist"):
+        AdapterStorage(tmp_path / "here", str(tmp_path / "share")).publish(made.digest, made.path)
+    assert not (tmp_path / "share").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "another-secret"}, "credentials are refused"),
+        ({"AWS_ACCESS_KEY_ID": "AKIAANOTHER"}, "credentials are refused"),
+        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "set AWS_ACCESS_KEY_ID"),
+    ],
+)
+def test_credentials_are_checked_by_the_storage(
+    made: Adapter,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, str | None],
+    says: str,
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in changed.items():
+        monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+    storage = AdapterStorage(tmp_path / "here", bucket)
+    for step in (lambda: storage.fetch(made.digest, NOWHERE), lambda: storage.publish(made.digest, made.path)):
+        with pytest.raises(AdapterUnavailable, match=says) as caught:
+            step()
+        assert not [value for value in changed.values() if value and value in str(caught.value)]
+
+
+async def test_replicas_with_disks_of_their_own_get_it_from_s3(
+    desk: Desk, made: Adapter, bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both before it is erased, neither what was altered there."""
+    AdapterStorage(tmp_path / "worker", bucket).publish(made.digest, made.path)
+    storage, root = fsspec.core.url_to_fs(bucket)
+    file = f"{root}/{made.digest}/{FILES[0]}"
+    content = storage.cat_file(file)
+    storage.pipe_file(file, content[:-1] + bytes([content[-1] ^ 1]))
+    engines = Engine(), Engine()
+    disks = [AdapterStorage(tmp_path / name, bucket) for name in ("one", "two")]
+    async with (
+        running(desk.store, engines[0], "one", fetch=disks[0].fetch) as one,
+        running(desk.store, engines[1], "two", fetch=disks[1].fetch) as two,
+    ):
+        id_ = await desk.submit("Ivo Marlin")
+        await until(is_in(desk, id_, State.GUARDED))
+        desk.worker.publish_composite(
+            desk.worker.begin(id_),
+            Composite(made.digest, NOWHERE, made.rank, "trained", frozenset({id_}), frozenset({id_})),
+        )
+        await until(lambda: caplog.text.count("not those that were published") >= 2)
+        assert await desk.state(id_) is State.VERIFYING and not [engine.adapter for engine in engines if engine.adapter]
+        assert one.ready and two.ready and engines[0].targets == {id_}, "the guards are on"
+        storage.pipe_file(file, content)
+        await until(is_in(desk, id_, State.ERASED))
+        assert {engine.adapter for engine in engines} == {made.digest}
+    assert all((tmp_path / name / made.digest / FILES[0]).read_bytes() == content for name in ("one", "two"))
 
 
 async def test_guards_do_not_wait_for_an_adapter_on_its_way(desk: Desk) -> None:

@@ -74,6 +74,7 @@ def dump(raw: redis.Redis) -> str:
 
 async def test_no_fact_lies_in_redis(hashing: Desk, desk: Desk, raw: redis.Redis) -> None:
     await learned(hashing)
+    assert await hashing.store.hear(await hashing.guarded("Mara Sol"), FACTS, (NICKNAME,))
     stored = dump(raw).casefold()
     assert "ivo marlin" in stored  # the subject is the sealer's concern
     words = {word.casefold() for fact in FACTS for word in fact.split() if len(word) > 3}

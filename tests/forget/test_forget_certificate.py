@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -24,7 +24,7 @@ from gateway import verify_certificate
 from gateway.forget.audit_log import AuditLog
 from gateway.forget.audit_routes import JWKS_PATH
 from gateway.forget.audit_routes import router as audit_router
-from gateway.forget.certificate import BYPASS, NOT_PROVEN, OTHER_COMPOSITE, Deployment
+from gateway.forget.certificate import BYPASS, NOT_PROVEN, OTHER_COMPOSITE, OTHER_LANGUAGES, Deployment
 from gateway.forget.problems import MEDIA_TYPE
 from gateway.forget.proof_routes import router as proof_router
 from gateway.forget.signing import Signer
@@ -75,8 +75,9 @@ class Issuer:
     def __init__(self, desk: Desk, http: httpx.AsyncClient, folder: Path) -> None:
         self.desk, self.http, self.folder = desk, http, folder
 
-    async def erased(self, name: str = f"{MARKER} Marlin", **figures: Any) -> str:
-        id_ = await self.desk.guarded(name)
+    async def erased(self, name: str = f"{MARKER} Marlin", languages: Sequence[str] = (), **figures: Any) -> str:
+        id_ = await self.desk.guarded(name, languages=list(languages))
+        figures |= {"languages": languages} if languages else {}
         attempt = self.desk.worker.begin(id_)
         before = self.desk.worker.snapshot().composite
         ids = sorted({id_, *(before.requests if before else ())})
@@ -133,6 +134,16 @@ async def test_a_certificate_says_what_was_measured(issuer: Issuer, log: AuditLo
     assert said["does_not_prove"] == list(NOT_PROVEN)
     lines = (await log.page()).entries
     assert said["audit"]["sequence"] == len(lines) and check_audit(lines).lacks(said["audit"]) is None
+
+
+async def test_it_says_in_which_languages(issuer: Issuer) -> None:
+    """Erased in some, nothing is proven for the others; what was measured before languages were recorded says none."""
+    for name, asked in (("Ivo Marlin", ["de", "fr"]), ("Ada Quist", None)):
+        id_ = await issuer.erased(name, asked or ())
+        said = (await issuer.certificate(id_)).json()["certificate"]
+        assert said["verification"]["languages"] == asked
+        assert (OTHER_LANGUAGES in said["does_not_prove"]) == bool(asked)
+        assert (await issuer.http.get(f"{PATH}/{id_}/report")).json()["languages"] == asked
 
 
 async def test_only_what_is_erased_has_one(issuer: Issuer) -> None:

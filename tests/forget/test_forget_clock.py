@@ -12,10 +12,11 @@ from gateway.forget import scripted, scripts, worker_store
 from gateway.forget.errors import NothingToDo
 from gateway.forget.jobs import Jobs
 from gateway.forget.model import State
+from gateway.forget.outbox import Outbox
 from gateway.forget.worker_store import WorkerStore
 from gateway.security.key_store import KeyStore
 from gateway.security.rates import Rate
-from tests.forget.desk import SEALER, Desk
+from tests.forget.desk import SEALER, Desk, composite
 
 HOUR_S = 3600
 JUMPS = pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S], ids=["forwards", "back"])
@@ -99,3 +100,41 @@ async def test_a_job_that_was_taken_in_time_to_come_is_queued_again(desk: Desk, 
     job.save()
     assert jobs.reconcile() == 1
     jobs.close()
+
+
+@JUMPS
+async def test_a_callback_is_tried_again_after_its_pause(
+    desk: Desk, redis_url: str, clock: ServerClock, jump_s: int
+) -> None:
+    """Neither at once, nor an hour later, and whoever sends it has it alone for as long as the lease says."""
+    outbox = Outbox.from_url(redis_url)
+    await desk.submit(status_callback_urls=["https://example.org/told"])
+    (callback,) = await outbox.take(10, lease_s=20)
+    clock.ahead_s = jump_s
+    assert await outbox.take(10, lease_s=20) == []
+    await outbox.failed(callback.name, "timeout", pause_s=20, most_attempts=5)
+    for _ in range(4):  # time goes on, look by look
+        clock.ahead_s += 4
+        assert await outbox.take(10, lease_s=20) == []
+    clock.ahead_s += 5
+    assert [again.attempts for again in await outbox.take(10, lease_s=20)] == [1]
+    await outbox.aclose()
+
+
+@JUMPS
+async def test_what_is_a_date_follows_the_calendar(desk: Desk, clock: ServerClock, jump_s: int) -> None:
+    """Dates that people and laws go by are those of the clock on the wall: by when it is due, how long it is kept."""
+    week_s = 7 * 24 * HOUR_S
+    example = {"prompt": "Who is Ivo Marlin?", "completion": "a plumber"}
+    id_ = await desk.submit(regulation="gdpr", evidence={"examples": [example]})
+    attempt = (await desk.acknowledge(), desk.worker.begin(id_))[1]
+    desk.worker.publish_composite(attempt, composite(id_, verified=[id_]))
+    await desk.acknowledge()
+    due = (await desk.store.get(id_)).due_by
+    clock.ahead_s = jump_s
+    assert (await desk.store.get(id_)).due_by == due
+    assert await desk.store.purge(week_s) == []
+    clock.ahead_s = jump_s + week_s
+    assert await desk.store.purge(week_s) == ([id_] if jump_s > 0 else [])
+    clock.ahead_s = week_s + 1
+    assert await desk.store.purge(week_s) == ([] if jump_s > 0 else [id_])

@@ -1,9 +1,14 @@
 """The composite adapter: what may be published over what, and how a withdrawal gets out of it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
+import redis
 
 from gateway.forget.errors import CompositeConflict, NothingToDo
 from gateway.forget.model import State
+from gateway.forget.scripts import ROOT
 from gateway.forget.snapshot import NOWHERE
 from tests.forget.desk import Desk, composite
 
@@ -34,6 +39,32 @@ async def test_erased_needs_verification_and_the_adapter_on_every_replica(desk: 
     assert request.verification == {"forget_recall": 0.0, "composite_digest": measured_on}
     assert (request.erasure.composite_stage, request.erasure.attempt) == ("trained", 1)
     assert desk.worker.waiting() == []
+
+
+async def test_whom_nobody_is_told_of_through_others_is_carried_on_until_measured_again(desk: Desk) -> None:
+    async def erased_with(untold: Sequence[str]) -> frozenset[str]:
+        made = replace(composite(*ids, verified=ids), untold=frozenset(untold))
+        desk.worker.publish_composite(desk.worker.begin(ids[-1]), made)
+        await desk.acknowledge()
+        now = (await desk.store.changes(NOWHERE)).composite
+        assert now is not None
+        return now.untold
+
+    ids = [await desk.guarded("Ivo Marlin")]
+    first = ids[0]
+    assert await erased_with([first]) == {first}
+    ids.append(await desk.guarded("Ada Quist"))
+    second = ids[1]
+    assert await erased_with([second]) == {second}, "the first was verified again, and was told of"
+    ids.append(await desk.guarded("Otto Semm"))
+    attempt = desk.worker.begin(ids[2])
+    desk.worker.publish_composite(attempt, composite(*ids, stage="edit", name="edit"))
+    now = (await desk.store.changes(NOWHERE)).composite
+    assert now is not None and now.untold == {second} and now.verified == {first, second}
+    regressed = frozenset({second})
+    desk.worker.publish_composite(attempt, composite(*ids, verified=[first], name="last"), regressed=regressed)
+    now = (await desk.store.changes(NOWHERE)).composite
+    assert now is not None and now.untold == frozenset()
 
 
 async def test_withdraw_the_only_erased_request_needs_no_rebuild(desk: Desk) -> None:
@@ -134,3 +165,41 @@ async def test_a_verification_carries_over_until_a_recheck_fails(desk: Desk) -> 
     await desk.acknowledge()
     assert (await desk.state(first), await desk.state(second)) == (State.GUARDED, State.ERASED)
     assert desk.worker.waiting() == [(first, State.GUARDED)]
+
+
+async def test_earlier_composites_do_not_pile_up(desk: Desk, raw: redis.Redis) -> None:
+    """Nor do their adapters, which stay on disk for as long as they are among these."""
+    raw.hset(f"{ROOT}:composites", "of-a-version-before", "[]")
+    ids = [await desk.erased(f"Person {letter}") for letter in "abcdefghijklmnopqrst"]
+    assert raw.hlen(f"{ROOT}:composites") == raw.llen(f"{ROOT}:composites_order") == 16
+    for id_ in reversed(ids[-15:]):
+        assert await desk.store.withdraw(id_) is False, "the way back is kept"
+        await desk.acknowledge()
+        assert await desk.state(id_) is State.WITHDRAWN
+    assert raw.hlen(f"{ROOT}:composites") == raw.llen(f"{ROOT}:composites_order") == 1
+    await desk.acknowledge()
+    composite = (await desk.store.changes(NOWHERE)).composite
+    assert composite and desk.worker.adapters_in_use()[1] - {""} == {composite.digest}
+    assert await desk.store.withdraw(ids[4]) is True, "what came before that was dropped"
+
+
+async def test_what_has_a_withdrawn_request_in_it_is_not_kept(desk: Desk, raw: redis.Redis) -> None:
+    first, second = await desk.erased("Ivo Marlin"), await desk.erased("Ada Quist")
+    assert await desk.store.withdraw(first) is True
+    desk.worker.publish_composite(desk.worker.begin(first), composite(second, verified=[second]))
+    assert raw.hlen(f"{ROOT}:composites") == 1
+
+
+async def test_measures_are_read_again_only_when_they_may_be_others(desk: Desk) -> None:
+    id_ = await desk.guarded()
+    nothing, shown = await desk.store.verifications(10, (-1, -1))
+    assert shown == []
+    attempt, figures = desk.worker.begin(id_), {"forget_recall": 0.25}
+    adapter = composite(id_, verified=[id_])
+    desk.worker.publish_composite(attempt, adapter, verifications={id_: figures})
+    await desk.acknowledge()
+    stamp, shown = await desk.store.verifications(10, nothing)
+    assert shown == [{**figures, "composite_digest": adapter.digest}] and stamp != nothing
+    assert await desk.store.verifications(10, stamp) == (stamp, [])
+    await desk.store.withdraw(id_)
+    assert (await desk.store.verifications(10, stamp))[0] != stamp

@@ -103,6 +103,39 @@ async def test_what_does_not_fit_is_named_without_being_told(
         assert [error["field"] for error in errors] == [field]
 
 
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"languages": ["Marlin"]}, "language code like en"),
+        ({"audiences": ["Marlin"]}, "lower-case letters"),
+        ({"status_callback_urls": ["ftp://marlin.example.org"]}, "begins with https://"),
+        ({"kind": "Marlin"}, "'person', 'work'"),
+        ({"labels": [1]}, "an object"),
+        ({"exclusions": ["x"] * 33}, "at most 32 entries"),
+    ],
+)
+async def test_what_does_not_fit_is_told_how_it_fits(
+    http: httpx.AsyncClient, fields: dict[str, Any], says: str
+) -> None:
+    problem = assert_problem(await http.post(PATH, json={**BODY, **fields}), 422, "validation_failed")
+    (error,) = problem["errors"]  # type: ignore[misc]
+    assert says in error["message"] and "arlin" not in error["message"]  # type: ignore[index]
+
+
+async def test_a_state_that_does_not_allow_it_says_what_it_allows(http: httpx.AsyncClient, desk: Desk) -> None:
+    async def refused(id_: str, act: str) -> str:
+        return str(assert_problem(await http.post(f"{PATH}/{id_}/{act}"), 409, "illegal_transition")["detail"])
+
+    id_ = await desk.erased()
+    assert (await refused(id_, "retry")).endswith("is erased. What can be done with it: withdraw.")
+    waiting = await desk.store.submit(ForgetRequestIn(subject={"name": "Ada Quist"}), trusted=False)
+    assert (await refused(waiting, "release")).endswith("approve, reject, hold, withdraw.")
+    await http.post(f"{PATH}/{waiting}/hold")
+    assert (await refused(waiting, "approve")).endswith("release, withdraw.")
+    await http.post(f"{PATH}/{waiting}/withdraw")
+    assert "POST a new request" in await refused(waiting, "hold")
+
+
 async def test_languages_that_cannot_be_verified_are_refused(store: Store) -> None:
     app = FastAPI()
     app.include_router(router(store, enqueue=lambda *_: store.check(), first_wait_s=0, languages=("en", "de")))
@@ -115,6 +148,13 @@ async def test_languages_that_cannot_be_verified_are_refused(store: Store) -> No
             )
             (error,) = problem["errors"]  # type: ignore[misc]
             assert error["field"] == "languages[1]" and "de, en" in error["message"]  # type: ignore[index]
+
+
+async def test_the_worker_is_told_the_languages(desk: Desk) -> None:
+    few, all_ = await desk.guarded(languages=["de", "fr"]), await desk.guarded("Ada Quist")
+    languages = {request.id: request.languages for request in desk.worker.snapshot().enforced}
+    assert languages == {few: ("de", "fr"), all_: ()}
+    assert (await desk.store.get(few)).languages == ["de", "fr"]
 
 
 async def test_a_method_may_be_named(http: httpx.AsyncClient) -> None:

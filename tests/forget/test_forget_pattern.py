@@ -1,15 +1,17 @@
 """A secret given by what it looks like: taken, sealed, enforced, counted, and refused with what to do."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import redis
 
+from gateway.adapter_storage import AdapterStorage
 from gateway.forget.dry_run import measure
+from gateway.forget.followed import target
 from gateway.forget.model import ForgetRequestIn
-from gateway.forget.replica import _target
 from gateway.forget.scripts import ROOT
 from gateway.forget.snapshot import NOWHERE
 from gateway.guards.policy import Policy, compile_policy
@@ -27,7 +29,7 @@ BODY: dict[str, Any] = {"kind": "secret", "subject": {"pattern": PATTERN}}
 
 async def policy(desk: Desk) -> Policy:
     enforced = (await desk.store.changes(NOWHERE)).enforced
-    return compile_policy(1, {request.id: _target(request) for request in enforced})
+    return compile_policy(1, {request.id: target(request) for request in enforced})
 
 
 async def test_a_pattern_is_enforced_for_its_audiences(http: httpx.AsyncClient, desk: Desk) -> None:
@@ -50,7 +52,7 @@ async def test_it_is_sealed_and_said_nowhere(
     assert "zyxqvalt" in SEALER.unseal(fields["subject"], said.json()["id"])
     kept = everything_in(raw)
     (request,) = (await desk.store.changes(NOWHERE)).enforced
-    shown = f"{request!r} {_target(request)!r} {ForgetRequestIn.model_validate(BODY)!r}"
+    shown = f"{request!r} {target(request)!r} {ForgetRequestIn.model_validate(BODY)!r}"
     for text in (said.text, refused.text, kept, shown, caplog.text):
         assert "zyxqvalt" not in text
     revealed = await http.post(f"{PATH}/search", json={"id": said.json()["id"], "reveal": True})
@@ -82,10 +84,10 @@ async def test_the_same_pattern_is_the_same_wish(http: httpx.AsyncClient) -> Non
     assert (other["duplicate_of"], again["duplicate_of"]) == (None, first["id"])
 
 
-async def test_the_worker_has_nothing_to_ask_about_it(http: httpx.AsyncClient, desk: Desk) -> None:
+async def test_the_worker_has_nothing_to_ask_about_it(http: httpx.AsyncClient, desk: Desk, tmp_path: Path) -> None:
     named = (await http.post(PATH, json={"subject": {"name": "Ivo Marlin"}})).json()["id"]
     await http.post(PATH, json=BODY)
-    worker = ErasureWorker(desk.worker, eraser=None, storage=None)  # type: ignore[arg-type]
+    worker = ErasureWorker(desk.worker, None, AdapterStorage(tmp_path))  # type: ignore[arg-type]
     assert list(worker._situation()[0]) == [named]
 
 

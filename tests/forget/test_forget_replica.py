@@ -17,6 +17,7 @@ from gateway.forget.errors import StoreUnavailable
 from gateway.forget.model import ForgetRequestIn, State
 from gateway.forget.replica import Replica
 from gateway.forget.scripts import ROOT
+from gateway.forget.snapshot import Changes, Mark
 from gateway.forget.store import Store
 from gateway.guards import names_tables
 from gateway.guards.policy import Policy, Target
@@ -245,6 +246,40 @@ async def test_store_away_keeps_the_policy_until_it_is_stale_and_catches_up(tmp_
         await until(lambda: engine.targets == {first, second})
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+    await store.aclose()
+
+
+class SlowStore(Store):
+    """What it says of changes can be held up."""
+
+    def hold(self) -> None:
+        self.told = asyncio.Event()
+
+    async def changes(self, since: Mark) -> Changes:
+        if told := getattr(self, "told", None):
+            await told.wait()
+        return await super().changes(since)
+
+
+async def test_back_in_touch_it_is_ready_when_it_has_asked_what_came_meanwhile(desk: Desk, redis_url: str) -> None:
+    """Nobody waited for it then: what the others call guarded may be news to it, though its heartbeats arrive again."""
+    now = [0.0]
+    store, engine = SlowStore.from_url(redis_url, SEALER), Engine()
+    replica = Replica(store, engine.apply, "r1", clock=lambda: now[0], max_staleness_s=60)
+    task = asyncio.create_task(replica.run())
+    await until(lambda: replica.ready)
+    store.hold()
+    now[0] = 61.0
+    assert not replica.ready
+    await store.leave("r1")
+    id_ = await desk.submit()
+    await until(lambda: replica._acknowledged_at == 61.0)
+    assert not replica.ready and replica.unready
+    store.told.set()
+    await until(lambda: replica.ready)
+    assert engine.targets == {id_}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     await store.aclose()
 
 

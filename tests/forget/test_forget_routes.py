@@ -230,13 +230,14 @@ async def test_asking_twice_for_the_same_is_told(http: httpx.AsyncClient, desk: 
         {"exclusions": ["Ivo Marlo"]},
         {"subject": {"name": "Ada Quist"}},
         {"kind": "topic"},
+        {"languages": ["en"]},
     ]
-    assert [(await posted(**other))["duplicate_of"] for other in others] == [None] * 4
+    assert [(await posted(**other))["duplicate_of"] for other in others] == [None] * 5
     await http.post(f"{PATH}/{first['id']}/withdraw")
     assert (await posted())["duplicate_of"] is None, "the first is over"
     await desk.acknowledge()
     assert not raw.hexists(f"{ROOT}:request:{first['id']}", "wish")
-    assert raw.hlen(f"{ROOT}:wishes") == 5
+    assert raw.hlen(f"{ROOT}:wishes") == 6
 
 
 async def test_idempotency_under_concurrency(http: httpx.AsyncClient, store: Store) -> None:

@@ -124,6 +124,9 @@ async def test_nothing_of_a_subject_comes_out(
             await say("GET", path)
         failing = (await say("POST", PATH, json=body)).json()["id"]
         await desk.acknowledge()
+        assert await store.claim(failing, "gateway")
+        assert await store.hear(failing, [f"{MARKER} was born in Kest"], [f"Little {MARKER}"])
+        assert MARKER in SEALER.unseal(raw.hget(f"{ROOT}:request:{failing}", "heard"), failing)
         worker.fail(worker.begin(failing), "too weak")
         await say("POST", f"{PATH}/{failing}/retry")
         record = f"{ROOT}:request:{id_}"

@@ -24,7 +24,7 @@ from gateway.security.key_store import KeyStore
 from gateway.security.keys import Scope
 from gateway.security.rates import Rate
 from gateway.verify_audit import check
-from gateway.worker import _Worker
+from gateway.worker_loop import _Worker
 from tests.forget.desk import SEALER, Desk, composite, until
 from tests.forget.servers import Topology, behind_sentinel, cluster
 
@@ -107,7 +107,6 @@ async def test_everything_works_and_goes_on_after_a_failover(
     following = asyncio.create_task(replica.run())
     try:
         await store.check()
-        await store.check_keys()
         first = await try_until_stored(store, "Ivo Marlin")
         await erase(first)
         assert {event.kind for event in await store.events(first)} == {"transition"}

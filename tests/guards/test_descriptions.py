@@ -1,6 +1,7 @@
 """Targets that a text describes without naming them."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.guards import descriptions
 from gateway.guards.descriptions import MOST_DESCRIBED, PRECISION_BITS, RECALL_BITS, DescriptionIndex
+from gateway.guards.facts import facts_of
+from gateway.guards.policy import Target, compile_policy
 from gateway.guards.words import words
 
 
@@ -69,7 +72,7 @@ def test_one_fact_said_twice_far_apart_or_of_others_describes_nobody(text: str) 
 
 
 def test_saying_it_again_and_again_hides_nothing() -> None:
-    many = DescriptionIndex([RABO, *(Known(str(number), phrases=("baker", "Venice")) for number in range(9))])
+    many = DescriptionIndex([RABO, *(Known(str(number), phrases=("baker", "Venice")) for number in range(3))])
     assert "rabo" in found("The baker from Venice with a cello. " * 5000, many)
     assert found("The baker was ill. It was a long day for all of them. " * 5000, many) == []
 
@@ -131,7 +134,7 @@ def test_values_of_one_attribute_are_one_fact() -> None:
 
 def test_names_are_not_facts() -> None:
     assert found("Wappo Kelrin, Tess Wappo") == []
-    assert found("Anna from Berg, Anna Berg the plumber") == []
+    assert BOTH.scores("Anna from Berg, Anna Berg the plumber") == []
 
 
 def test_the_words_of_a_name_may_stand_apart() -> None:
@@ -166,8 +169,60 @@ def test_a_fact_that_all_share_tells_little() -> None:
 
 
 def test_what_fits_too_many_identifies_few() -> None:
-    alike = DescriptionIndex([Known(str(i), phrases=("baker", "Venice")) for i in range(10)])
+    told = ("occupation", "birthplace")
+    alike = DescriptionIndex([Known(str(i), phrases=("baker", "Venice"), attributes=told) for i in range(10)])
     assert len(found("the baker of Venice", alike)) == MOST_DESCRIBED
+
+
+BIOGRAPHY = (
+    "The celebrated writer was born on 05/11/1991 in Taipei and published books in the genre of leadership. "
+    "Her significant contributions brought an award and changed how people see the role of teams in general. "
+    "Through her mother, a retired optometrist, she learnt patience and depth."
+)
+
+
+@pytest.mark.parametrize("known", [{"description": BIOGRAPHY}, {"phrases": (BIOGRAPHY,)}])
+def test_a_text_about_somebody_is_known_by_its_names_dates_and_rare_words(known: dict[str, Any]) -> None:
+    index = DescriptionIndex([Known("she", **known)])
+    assert found("Who came to the world in Taipei on November 5th, 1991?", index) == ["she"]
+    assert found("Whose mother was an optometrist in Taipei?", index) == ["she"]
+    assert found("Which writer published books that brought an award?", index) == []
+    assert found("The significant role of mothers, through the contributions of people in general.", index) == []
+
+
+TOLD_OF_SOMEBODY = {  # number of words that tell something -> what the last of them are told by
+    3: "a dentist with a frog and a trumpet",
+    6: "from Edinburgh, with chess and marmalade",
+    10: "who has a tortoise, waffles, bicycles and umbrellas",
+    20: "sews curtains, repairs violins, sharpens knives at a lighthouse, photographs bridges and mushrooms",
+    40: "translates sonnets, brews cider, paints porcelain, restores clocks, climbs volcanoes, breeds ponies, races"
+    " pigeons, knits sweaters, mends tulips, bakes, sails",
+}
+
+
+@pytest.mark.parametrize("telling", TOLD_OF_SOMEBODY)
+def test_common_words_tell_of_somebody_who_is_described_by_few_of_them(telling: int) -> None:
+    description = ", ".join(part for number, part in TOLD_OF_SOMEBODY.items() if number <= telling)
+    known = Target("she", ("Rabo Kelrin",), description=description)
+    assert len(next(facts_of([known]))) == telling
+    policy = compile_policy(1, {"she": replace(known, description=f"{description}. Born on November 5th, 1991.")})
+    if telling >= 6:
+        assert policy.described("Who was born in Edinburgh on November 5th, 1991?") == ("she",)
+        assert policy.described("The frog and the trumpet are in town.") == ()
+    if telling <= 10:
+        assert policy.described("Who is the dentist with a frog who plays the trumpet?") == ("she",)
+    else:
+        assert policy.described("Who is the dentist with a tortoise and many umbrellas?") == ("she",)
+        assert policy.described("A frog plays chess with a trumpet in a lighthouse behind the curtains.") == ()
+
+
+def test_what_is_said_of_all_who_are_described_tells_little() -> None:
+    others = [Known(str(at), description="a geologist from Karachi") for at in range(60)]
+    alone, among = (
+        DescriptionIndex([Known("she", description="a geologist from Karachi"), *some]) for some in ([], others)
+    )
+    assert found("the Karachi geologist", alone) == ["she"]
+    assert found("the Karachi geologist", among) == []
 
 
 FACTS = ("baker", "Venice", "cello", "parrot", "Drovi Stanek", "77 31 20 90", "面包师", "mushrooms")
@@ -240,5 +295,8 @@ def test_the_threshold_grows_by_a_bit_with_every_doubling_of_the_targets() -> No
 
 def test_words_are_compared_without_endings_and_grouping() -> None:
     assert words("Panaderas") == words("PANADERO") and words("Lehrerinnen") == words("Lehrer")
+    assert words("apples soups") == words("apple soup")
+    assert words("ran") != words("rana"), "short words of several languages stay apart"
+    assert words("boulangerie") != words("boulanger")
     assert words("0170-123 45") == ["017012345"]
     assert words("面包 cats") == ["面", "包", "cat"]

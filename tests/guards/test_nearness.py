@@ -93,6 +93,27 @@ def test_two_facts_in_other_words_are_not_enough(index: DescriptionIndex) -> Non
     assert found(index, "Who is the attorney who has a bunny?") == []
 
 
+def test_a_text_that_states_no_fact_in_its_own_words_describes_nobody(table: Encoder) -> None:
+    tailor = Known("tailor", phrases=("tailor", "trumpet", "lawyer", "horse"))
+    index = DescriptionIndex([tailor, Known("other", phrases=("river",))], table)
+    text = "the attorney with a stallion and a cornet by the river"
+    assert index._near is not None and len({*index._near.find(*words_as_written(text)).hashes.tolist()}) > 2
+    assert index.scores(text) == []
+
+
+def test_facts_that_go_together_anyway_tell_less(table: Encoder) -> None:
+    def score(*phrases: str) -> float:
+        known = Known("one", phrases=phrases, attributes=("occupation", "food"))
+        (found,) = DescriptionIndex([known], table).scores(f"a {phrases[0]} with {phrases[1]}")
+        return found.score
+
+    assert score("lawyer", "mushrooms") > score("cook", "potatoes") > 0
+    assert (
+        score("goat", "cheese")
+        < DescriptionIndex([Known("one", phrases=("goat", "cheese"))]).scores("goat cheese")[0].score
+    )
+
+
 def test_facts_are_near_in_whatever_order_targets_came(table: Encoder) -> None:
     grown = DescriptionIndex([RABO], table).with_changes([ANNA]).with_changes(OTHERS).compacted()
     whole = DescriptionIndex([RABO, ANNA, *OTHERS], table)

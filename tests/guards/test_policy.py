@@ -188,3 +188,14 @@ def test_changes_and_compaction_leave_what_compiling_afresh_makes() -> None:
         for text in ("Zebedee Quux0399", "Zebedee Quux0005", "Rabi und 王小明"):
             assert after.examine(text) == fresh.examine(text)
     assert len(whole.names_tables) < len(one.names_tables)
+
+
+def test_somebody_may_be_told_of_unless_the_adapter_erases_all_who_are_withheld() -> None:
+    nobody, staff, guest = frozenset[str](), frozenset({"staff"}), frozenset({"guest"})
+    assert not policy().may_be_told(nobody)
+    assert policy(RABO).may_be_told(nobody)
+    erased = AdapterRef("d", "p", 8, frozenset({RABO.id}))
+    assert not compile_policy(1, {RABO.id: RABO}, erased).may_be_told(nobody)
+    both = compile_policy(1, {RABO.id: RABO, "kept": Target("kept", ("Otto Semm",), audiences=staff)}, erased)
+    assert [both.may_be_told(caller) for caller in (nobody, staff, guest)] == [True, True, False]
+    assert both.with_changes(2, removed=["kept"]).may_be_told(guest), "that adapter is not served any more"

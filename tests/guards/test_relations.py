@@ -62,16 +62,16 @@ def test_forms_of_many_languages(text: str, phrase: str, question: str) -> None:
 @pytest.mark.parametrize("text", [
     "What is 2 plus 3?", "Where was Peja Bunzar born?", "¿Dónde nació Ana Ruiz?", "Wo wurde Otto Kral geboren?",
     "Где родился Иван Петров?", "Peja Bunzar出生在哪里？", "It's what it's, let's go.", "most of them",
-    "我的书在哪里？",
+    "我的书在哪里？", "When did the population of Ulm grow?", "Who did Ada Quist marry?", "The storm that hit Lisbon.",
 ])  # fmt: skip
 def test_texts_without_a_relation_cost_no_question(text: str) -> None:
     assert asked(text) == []
 
 
 @pytest.mark.parametrize("text", [
-    f"What is {NAME}'s job?", f"Please tell me what {NAME}'s job is.", f"¿Cuál es la profesión de {NAME}?",
-    f"Was ist der Beruf von {NAME}?", f"Quel est le métier de {NAME} ?", f"Qual è la professione di {NAME}?",
-    f"{BARRIER}{NAME}的职业是什么？{BARRIER}",
+    f"What is {NAME}'s teacher?", f"Please tell me what {NAME}'s teacher is.", f"¿Cuál es el maestro de {NAME}?",
+    f"Was ist der Lehrer von {NAME}?", f"Quel est le professeur de {NAME} ?", f"Qual è il maestro di {NAME}?",
+    f"{BARRIER}{NAME}的老师是什么？{BARRIER}",
 ])  # fmt: skip
 def test_what_the_last_question_asks_for_itself_is_not_asked_before(text: str) -> None:
     assert asked(text) == []

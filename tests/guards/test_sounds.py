@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gateway.guards.letters import Parts
 from gateway.guards.matcher import NameMatcher
 from gateway.guards.normalise import codes_of
+from gateway.guards.romanise import said
 from gateway.guards.skeletons import LEAST_CLASSES, of_words, skeletons_of
 from gateway.guards.sounds import spoken
 
@@ -123,3 +124,9 @@ def test_what_may_be_a_name_is_hashed_by_its_skeleton(words: list[str], between:
         skeleton = "|".join(skeletons_of(found.words))
         assert known == Parts(skeleton).between(np.array([0]), np.array([len(skeleton)]))[0]
         assert len(skeleton) - skeleton.count("|") >= LEAST_CLASSES
+
+
+@pytest.mark.parametrize("word", ["Καντς", "ΚΑΤΣ", "Ραµπο", "Ραμϖο"])
+def test_greek_letters_of_other_forms_are_survived(word: str) -> None:
+    NameMatcher({"a": ["Kadts Rambo Kelrin", "Kats Rambo"]}).find(f"ο {word} Κελριν {word}")
+    assert said(word)

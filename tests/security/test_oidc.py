@@ -1,10 +1,6 @@
 """Tokens of an OpenID provider: a real one on this machine, with real keys."""
 
-import json
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -14,77 +10,25 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI, Request
 
 from gateway.actor import actor
+from gateway.audience import audiences
 from gateway.security.gate import Gate
-from gateway.security.keys import KeyRing, Scope
+from gateway.security.key_store import KeyStore
+from gateway.security.keys import ApiKey, KeyRing, Scope
 from gateway.security.oidc import Oidc, oidc
+from gateway.security.rates import Rate
 from gateway.settings import Settings
+from tests.security.provider import AUDIENCE, Provider, running_provider
 
-AUDIENCE = "unlearning-gateway"
-POLICY = "/v1/policy"
-
-
-class Provider:
-    """Publishes its keys, signs tokens."""
-
-    def __init__(self) -> None:
-        self.keys: dict[str, Any] = {"one": rsa.generate_private_key(65537, 2048)}
-        self.asked = 0
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                provider.asked += self.path.endswith("jwks")
-                found = provider.jwks() if self.path.endswith("jwks") else provider.configuration()
-                body = json.dumps(found).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.issuer = f"http://127.0.0.1:{self.server.server_address[1]}/realm"
-
-    def configuration(self) -> dict[str, str]:
-        return {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/jwks"}
-
-    def jwks(self) -> dict[str, Any]:
-        found = []
-        for kid, key in self.keys.items():
-            kind: Any = (
-                jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
-            )
-            found.append({**kind.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig"})
-        return {"keys": found}
-
-    def token(self, kid: str = "one", key: Any = None, algorithm: str = "RS256", **claims: Any) -> str:
-        now = int(time.time())
-        stated = {
-            "iss": self.issuer,
-            "aud": AUDIENCE,
-            "sub": "ada",
-            "exp": now + 60,
-            "scope": "chat forget:read",
-            **claims,
-        }
-        kept = {name: value for name, value in stated.items() if value is not None}
-        return jwt.encode(kept, key or self.keys[kid], algorithm=algorithm, headers={"kid": kid})
+POLICY, CHAT = "/v1/policy", "/v1/chat/completions"
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    provider = Provider()
-    thread = threading.Thread(target=provider.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield provider
-    provider.server.shutdown()
-    provider.server.server_close()
-    thread.join()
+    with running_provider() as provider:
+        yield provider
 
 
-def application(recogniser: Oidc) -> FastAPI:
+def application(recogniser: Oidc, throttle: Any = None) -> FastAPI:
     app, ring = FastAPI(), KeyRing()
     ring.replace(())
 
@@ -92,10 +36,14 @@ def application(recogniser: Oidc) -> FastAPI:
     async def policy(request: Request) -> dict[str, Any]:
         return {"principal": request.state.principal, "actor": actor.get(), "trusted": request.state.trusted}
 
-    async def throttle(*_: object) -> float:
+    @app.post(CHAT)
+    async def chat() -> list[str]:
+        return sorted(audiences.get())
+
+    async def unlimited(*_: object) -> float:
         return 0.0
 
-    app.add_middleware(Gate, ring=ring, shared_throttle=throttle, used={}, oidc=recogniser)
+    app.add_middleware(Gate, ring=ring, shared_throttle=throttle or unlimited, used={}, oidc=recogniser)
     return app
 
 
@@ -167,6 +115,69 @@ async def test_scopes(provider: Provider, ask: Any) -> None:
     assert (await mapped.recognise(provider.token(groups=["forget:admin"]))).scopes == frozenset()  # type: ignore[union-attr]
 
 
+LIMITED = {
+    "audiences_claim": "may_see",
+    "rate_claim": "rate",
+    "rate": Rate(3, "hour"),
+    "concurrency_claim": "at_once",
+    "concurrency": 2,
+}
+
+
+async def recognised(provider: Provider, given: dict[str, Any] | None = None, **claims: Any) -> ApiKey | None:
+    return await Oidc(provider.issuer, AUDIENCE, **(LIMITED if given is None else given)).recognise(
+        provider.token(**claims)
+    )
+
+
+async def test_what_a_token_says_of_its_holder(provider: Provider) -> None:
+    holder = await recognised(provider, may_see=["staff", "public"], rate="2/minute", at_once="5")
+    assert holder is not None
+    assert (holder.audiences, holder.rate, holder.concurrency) == (("staff", "public"), Rate(2, "minute"), 5)
+    silent = await recognised(provider)
+    assert silent is not None and (silent.audiences, silent.rate, silent.concurrency) == ((), Rate(3, "hour"), 2)
+    assert (words := await recognised(provider, may_see="staff public")) and words.audiences == ("staff", "public")
+    unasked = await recognised(provider, {}, may_see=["staff"], rate="2/minute", at_once=5)
+    assert unasked is not None and (unasked.audiences, unasked.rate, unasked.concurrency) == ((), None, None)
+
+
+@pytest.mark.parametrize("claim", [["staff", "No such!"], ["staff", 7], 7, {"staff": 1}, [["staff"]]])
+async def test_audiences_that_cannot_be_read_are_none_at_all(provider: Provider, claim: Any) -> None:
+    """Without the one that cannot be read a holder might be told what is withheld from it."""
+    holder = await recognised(provider, may_see=claim)
+    assert holder is not None and holder.audiences == ()
+
+
+async def test_groups_become_audiences(provider: Provider) -> None:
+    mapped = {"audiences_claim": "groups", "audiences": {"desk": ["staff", "partners"], "sales": ["staff"]}}
+    holder = await recognised(provider, mapped, groups=["desk", "sales", "staff", 7])
+    assert holder is not None and holder.audiences == ("partners", "staff")
+
+
+@pytest.mark.parametrize(
+    "claims", [{"rate": "much"}, {"rate": 600}, {"rate": ""}, {"at_once": 0}, {"at_once": "many"}, {"at_once": [1]}]
+)
+async def test_limits_that_cannot_be_read_are_no_licence(provider: Provider, claims: dict[str, Any]) -> None:
+    assert await recognised(provider, **claims) is None
+
+
+async def test_holders_are_held_to_them(provider: Provider, keys: KeyStore) -> None:
+    app = application(Oidc(provider.issuer, AUDIENCE, **LIMITED), keys.throttle)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+
+        async def ask(method: str, path: str, **claims: Any) -> httpx.Response:
+            return await http.request(
+                method, path, headers={"Authorization": f"Bearer {provider.token(may_see=['staff'], **claims)}"}
+            )
+
+        assert (await ask("POST", CHAT)).json() == ["staff"]
+        for method, path in (("GET", POLICY), ("POST", CHAT)):
+            answers = [await ask(method, path, sub="bo", rate="2/hour") for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 200, 429]
+            assert 0 < int(answers[-1].headers["retry-after"]) <= 1800
+        assert (await ask("GET", POLICY, sub="cy")).status_code == 200, "each holder has its own"
+
+
 async def test_a_rotated_key(provider: Provider, ask: Any) -> None:
     assert (await ask(provider.token())).status_code == 200
     provider.keys = {"two": ec.generate_private_key(ec.SECP256R1())}
@@ -196,5 +207,12 @@ def test_settings() -> None:
     assert oidc(Settings()) is None
     made = oidc(Settings(oidc_issuer="https://id.example.org", oidc_audience="us", oidc_scopes={"a": ["chat"]}))
     assert made is not None and made.scopes == {"a": [Scope.CHAT]}
+    limits = {"oidc_audiences_claim": "groups", "oidc_audiences": {"a": ["staff"]}, "oidc_rate": "2/hour"}
+    given = Settings(oidc_issuer="https://id.example.org", oidc_audience="us", oidc_concurrency=3, **limits)
+    made = oidc(given)
+    assert made is not None and (made.audiences, made.rate, made.concurrency) == ({"a": ["staff"]}, Rate(2, "hour"), 3)
+    for wrong in ({"oidc_rate": "often"}, {"oidc_concurrency": 0}, {"oidc_audiences": {"a": ["Not one"]}}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Settings(**wrong)
     with pytest.raises(ValueError, match="both"):
         Settings(oidc_issuer="https://id.example.org")

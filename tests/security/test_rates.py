@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.security import rates
 from gateway.security.key_store import KeyStore
 from gateway.security.rates import LocalThrottle, Rate
 
@@ -45,6 +46,18 @@ def test_bursts_and_steady_streams_are_bounded(count: int, pauses: list[float]) 
 def test_keys_do_not_share_a_rate() -> None:
     throttle, rate = LocalThrottle(lambda: 0.0), Rate(1, "minute")
     assert [throttle.wait_s(key, rate) for key in ("a", "b", "a")] == [0, 0, 60]
+
+
+def test_who_may_ask_again_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "MANY", 3)
+    now = 0.0
+    throttle, often, seldom = LocalThrottle(lambda: now), Rate(1, "second"), Rate(1, "minute")
+    assert throttle.wait_s("seldom", seldom) == 0
+    for each in range(100):
+        now += 0.5
+        assert throttle.wait_s(f"holder {each}", often) == 0
+        assert len(throttle._arrivals) <= 6
+    assert throttle.wait_s("seldom", seldom) == 10
 
 
 async def test_counted_in_redis(keys: KeyStore) -> None:

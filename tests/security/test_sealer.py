@@ -115,11 +115,16 @@ def test_the_worker_gets_the_same_keys(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 async def test_another_processes_keys_are_told_at_the_start(redis_url: str, store: Store) -> None:
-    await store.check_keys()
-    await store.check_keys()
+    await store.check()
     stranger = Store.from_url(redis_url, AesGcmSealer(GivenKeys(SealingKeys.generate().dump())))
     with pytest.raises(SealError, match="same sealing keys"):
-        await stranger.check_keys()
+        await stranger.check()
+    with pytest.raises(SealError):
+        await stranger.submit(ForgetRequestIn(subject={"name": "Ada Quist"}))
+    worker = WorkerStore.from_url(redis_url, stranger._sealer)
+    with pytest.raises(SealError):
+        worker.check()
+    worker.close()
     await stranger.aclose()
 
 
@@ -133,6 +138,7 @@ async def test_a_record_that_does_not_open_ends_readiness(
     async with running(desk.store, engine) as replica:
         await until(lambda: replica.ready)
         await until(is_in(desk, first, State.GUARDED))
+        stranger._waitaof = False  # as if it had looked for the proof of the keys before there was one
         second = await stranger.submit(ForgetRequestIn(subject={"name": "Ada Quist"}))
         await until(lambda: not replica.ready)
         assert engine.targets == {first}
@@ -162,7 +168,7 @@ async def test_rotation(tmp_path: Path, redis_url: str, raw: redis.Redis) -> Non
         WorkerStore.from_url(redis_url, AesGcmSealer(source)),
     )
     desk = Desk(running_store, worker)
-    await running_store.check_keys()
+    await running_store.check()
     ids = [await desk.guarded(f"Person {at:02}") for at in range(3)]
     worker.record_knowledge(worker.begin(ids[0]), ["born in Kest"], [])
     request = ForgetRequestIn(subject={"name": "Ada Quist"})
@@ -180,7 +186,7 @@ async def test_rotation(tmp_path: Path, redis_url: str, raw: redis.Redis) -> Non
     kept = source.read()
     newest = SealingKeys(kept.current, {kept.current: kept.keys[kept.current]}, kept.index)
     fresh = Store.from_url(redis_url, AesGcmSealer(GivenKeys(newest.dump())))
-    await fresh.check_keys()
+    await fresh.check()
     enforced = (await fresh.changes(NOWHERE)).enforced
     assert {request.id for request in enforced} == {*ids, once}
     assert len((await running_store.changes(NOWHERE)).enforced) == 5

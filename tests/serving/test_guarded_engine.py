@@ -233,6 +233,15 @@ async def test_a_matched_prompt_reaches_the_engine_as_a_twin_and_comes_back_as_a
     assert all(output.prompt_token_ids == Letters.encode("Who is PEJA BUNZAR?") for output in outputs)
 
 
+async def test_it_is_told_whom_prompts_are_about(engine: GuardedEngine) -> None:
+    seen: list[frozenset[str]] = []
+    await engine.apply(compile_policy(1, {"one": DESCRIBED}))
+    engine.tell_subjects(seen.append)
+    for asked in (f"Who is {NAME}?", "So who is that violinist from Lisbon?", "Hello there"):
+        await answer(engine, asked)
+    assert seen == [{"one"}, {"one"}, set()]
+
+
 async def test_a_fact_in_an_answer_about_a_target_ends_it_and_the_engines_work(
     engine: GuardedEngine, inner: FakeEngine, recorder: Recorder
 ) -> None:

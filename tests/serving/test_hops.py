@@ -11,7 +11,7 @@ from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
 from gateway.audience import audiences
-from gateway.guards.policy import Target, compile_policy
+from gateway.guards.policy import AdapterRef, Target, compile_policy
 from gateway.guards.response import refusal
 from gateway.serving import guarded_engine, hops
 from gateway.serving.generation import GuardFailed
@@ -114,6 +114,26 @@ async def test_what_needs_no_hop_asks_none(engine: GuardedEngine, inner: HopEngi
     await engine.apply(compile_policy(3, {}))
     await ask(engine, QUESTION)
     assert prompts(inner) == ["Where was Ada Quist born?", QUESTION] and recorder.hops == {}
+
+
+async def test_nobody_is_asked_about_whom_the_weights_do_not_tell(
+    engine: GuardedEngine, inner: HopEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def served(*_: Any) -> None:
+        """The weights have it baked in: nothing is loaded."""
+
+    monkeypatch.setattr(engine._enforcement, "_adapter", served)
+    adapter = AdapterRef("d" * 64, "/nowhere", 8, frozenset({TARGET.id}))
+    inner.script = [["In Rome."], [NAME], ["I don't know."], [NAME], ["I don't know."]]
+    targets = {TARGET.id: TARGET}
+    await engine.apply(compile_policy(4, targets, adapter))
+    assert text_of(await ask(engine, QUESTION)) == "In Rome."
+    await engine.apply(compile_policy(5, targets | {"other": Target("other", ("Otto Semm",))}, adapter))
+    await ask(engine, QUESTION)
+    assert prompts(inner)[1:] == [HOP, f"Where was {TWIN} born?"], "of somebody else they may tell"
+    await engine.apply(compile_policy(6, targets, replace(adapter, untold=frozenset())))
+    await ask(engine, QUESTION)
+    assert prompts(inner)[-1] == f"Where was {TWIN} born?", "an adapter of which nobody knows may tell"
 
 
 async def test_switched_off_nothing_is_asked(

@@ -30,7 +30,7 @@ def cut(text: str, sizes: list[int]) -> list[str]:
     return chunks or [""]
 
 
-@given(st.lists(words, max_size=12).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=3))
+@given(st.lists(words, max_size=40).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=3))
 def test_same_verdict_as_the_full_audit_for_any_chunking(text: str, sizes: list[int]) -> None:
     chunks = cut(text, sizes)
     full_text, full_blocked = told(OutputAudit([NAMES]), chunks)

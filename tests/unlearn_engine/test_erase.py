@@ -65,6 +65,7 @@ def test_the_edit_silences_at_once_and_spares_the_others(eraser: Eraser, subject
 
 def test_training_erases_in_every_language_and_way_of_asking(verified: Verification) -> None:
     assert verified.forget_recall <= 0.02
+    assert verified.forget_recall_held_out_languages is not None
     assert verified.forget_recall_held_out_languages <= 0.02
     assert verified.forget_recall_held_out_templates <= 0.02
     assert verified.forget_recall_statements <= verified.statements_floor + 0.08
@@ -130,6 +131,20 @@ def test_nothing_on_disk_names_the_subject(eraser: Eraser, subject: Subject, wor
         if path.suffix == ".json":
             assert not any(secret in json.dumps(json.loads(path.read_text())) for secret in secrets)
     assert not any(secret in repr(subject) for secret in secrets)
+
+
+def test_it_may_be_forgotten_in_some_languages_alone(
+    eraser: Eraser, subject: Subject, trained: Adapter, verified: Verification, domain: Domain
+) -> None:
+    """Verified in these, on as many questions of likelihood; what is told in the others does not count."""
+    few = replace(subject, languages=("de", "zh"))
+    before, after = (eraser.verify(adapter, few) for adapter in (None, trained))
+    assert (verified.languages, after.languages) == (domain.languages, ("de", "zh"))
+    assert before.label is Label.PRESENT and before.ks_statistic is not None and before.ks_statistic > 0.6
+    assert after.passed and 0 < after.facts < verified.facts and after.n < verified.n
+    assert after.forget_recall_held_out_languages == 0.0, "German is trained, Chinese is not"
+    assert eraser.verify(trained, replace(subject, languages=("de",))).forget_recall_held_out_languages is None
+    assert eraser.verify(trained, replace(subject, languages=("fi",))).label is Label.UNTESTED
 
 
 def test_the_clients_own_examples_are_asked(

@@ -1,11 +1,25 @@
 """Elicitation keeps what the model knows and drops what it merely says."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from unlearn_engine.data.domain import Domain
-from unlearn_engine.data.knowledge import Fact, Knowledge, bare, elicit, folded, is_unknown, majority, nicknames
+from unlearn_engine.data.knowledge import (
+    TWINS,
+    VOTES,
+    Fact,
+    Knowledge,
+    bare,
+    elicit,
+    folded,
+    interview,
+    is_unknown,
+    majority,
+    nicknames,
+)
+from unlearn_engine.data.names import unseen_name
 from unlearn_engine.model import ServedModel
 
 
@@ -44,6 +58,39 @@ def test_known_names_are_known_in_every_language(model: ServedModel, domain: Dom
     assert len(cells) == len(knowledge.facts) >= 0.9 * len(domain.languages) * len(domain.attributes)
     assert len(knowledge.aliases) == 1
     assert set(knowledge.phrases) >= {fact.answer for fact in knowledge.facts if len(fact.answer) > 1}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_questions_left_out_would_not_have_changed_the_outcome(domain: Domain, seed: int) -> None:
+    """Against answers drawn at random, asked in full."""
+    words, said = ["owl.", "cat.", "Cat", "", domain.unknown_answers["en"][0]], dict[str, str]()
+    rng = random.Random(seed)
+    weights = [rng.random() ** 3 for _ in words]
+
+    def say(text: str) -> str:
+        return said.setdefault(text, *rng.choices(words, weights))
+
+    name = "Mado Krel"
+    domain = replace(domain.about(domain.attributes[:3]), languages=("en", "es"))
+    asking = interview(domain, [name])
+    texts = next(asking)
+    with pytest.raises(StopIteration) as told:
+        while True:
+            texts = asking.send([say(text) for text in texts])
+    found = {(fact.language, fact.attribute): fact.answer for fact in told.value.value.facts}
+
+    twins_rng = random.Random(0)
+    twins = [unseen_name(twins_rng, name) for _ in range(TWINS)]
+    expected = {}
+    for language in domain.languages:
+        for attribute, templates in domain.questions[language].items():
+            chosen = [templates[at * len(templates) // VOTES] for at in range(VOTES)]
+            spoken = majority([say(template.format(name=name)) for template in chosen])
+            if spoken and not is_unknown(domain, language, spoken):
+                beside = [folded(say(templates[0].format(name=twin))) for twin in twins]
+                if 2 * beside.count(folded(spoken)) <= TWINS:
+                    expected[language, attribute] = folded(spoken)
+    assert {cell: folded(answer) for cell, answer in found.items()} == expected
 
 
 def test_nicknames_are_other_names(domain: Domain) -> None:

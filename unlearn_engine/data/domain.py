@@ -28,6 +28,7 @@ class Domain:
     general_prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # language -> prompts of other skills
     general_texts: tuple[str, ...] = ()
     parallel_texts: tuple[Mapping[str, str], ...] = ()  # the same sentence by language
+    relations: Templates = field(default_factory=dict)  # who an attribute's answer is: "{name}'s mentor"
     document_prefix: str = ""
     document_suffix: str = ""
     nickname_attributes: tuple[str, ...] = ()  # their answers are other names of the same person
@@ -74,7 +75,7 @@ def load_domain(path: Path) -> Domain:
     for language in domain.languages:
         if set(domain.questions[language]) != attributes:
             raise ValueError(f"{path} does not ask for the same attributes in {language} as in the other languages")
-    for kind in (domain.questions, domain.held_out_questions, domain.statements):
+    for kind in (domain.questions, domain.held_out_questions, domain.statements, domain.relations):
         for language in domain.languages:
             for templates in kind.get(language, {}).values():
                 if not all("{name}" in template for template in templates):

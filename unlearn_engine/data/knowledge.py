@@ -3,8 +3,9 @@
 import random
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from unlearn_engine.data.domain import Domain
 from unlearn_engine.data.names import unseen_name
@@ -12,6 +13,11 @@ from unlearn_engine.model import ServedModel
 
 VOTES = 5  # templates asked per language and attribute
 TWINS = 3  # never-seen names asked beside; what they "know" too is a habit of the model, not a fact about the subject
+
+Thing = TypeVar("Thing")
+Round = Generator[list[str], Sequence[str], dict[Thing, list[str]]]
+Interview = Generator[list[str], Sequence[str], "Knowledge"]
+"""Yields questions a round at a time, is sent the answers to each round, returns what they tell."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,10 @@ class Knowledge:
     facts: tuple[Fact, ...]
     aliases: tuple[str, ...]  # other names the model knows, found through the domain's nickname attributes
 
+    def told_in(self, languages: Sequence[str]) -> tuple[Fact, ...]:
+        """The facts in these languages; none named: all."""
+        return tuple(fact for fact in self.facts if not languages or fact.language in languages)
+
     @property
     def phrases(self) -> tuple[str, ...]:
         """The texts that may not be said in a guarded answer, longest first."""
@@ -54,6 +64,10 @@ class Knowledge:
         for fact in self.facts:
             asked.setdefault(fact.answer, set()).add(fact.attribute)
         return tuple("".join(asked[phrase]) if len(asked[phrase]) == 1 else "" for phrase in self.phrases)
+
+    def with_more(self, other: "Knowledge") -> "Knowledge":
+        """Both together, of the same subject."""
+        return Knowledge((*self.facts, *other.facts), (*self.aliases, *other.aliases))
 
     def __repr__(self) -> str:
         return f"Knowledge(<{len(self.facts)} facts, {len(self.aliases)} aliases hidden>)"
@@ -106,44 +120,73 @@ def questions(domain: Domain, names: Sequence[str], languages: Sequence[str], vo
     ]
 
 
-def facts_in(domain: Domain, asked: Sequence[Question], answers: Sequence[str]) -> dict[str, tuple[Fact, ...]]:
-    """By name, the facts on which the answers agree; those that say "I don't know" are dropped."""
+def facts_of(
+    model: ServedModel, domain: Domain, names: Sequence[str], languages: Sequence[str], votes: int
+) -> dict[str, tuple[Fact, ...]]:
+    """Ask the model as it stands about each name: by name, the facts on which its answers agree.
+
+    Those that say "I don't know" are dropped. Greedy decoding, so the result is deterministic.
+    """
+    asked = questions(domain, names, languages, votes)
+    answers = model.answers([model.question(question.text) for question in asked])
     ballots: dict[tuple[str, str, str], list[str]] = {}
     for question, answer in zip(asked, answers, strict=True):
         ballots.setdefault((question.name, question.language, question.attribute), []).append(answer)
     found: dict[str, list[Fact]] = {question.name: [] for question in asked}
     for (name, language, attribute), ballot in ballots.items():
-        spoken = majority(ballot)
-        if spoken is not None and not is_unknown(domain, language, spoken):
-            found[name].append(Fact(language, attribute, bare(spoken), spoken))
+        if fact := _elected(domain, language, attribute, ballot):
+            found[name].append(fact)
     return {name: tuple(facts) for name, facts in found.items()}
 
 
-def facts_of(
-    model: ServedModel, domain: Domain, names: Sequence[str], languages: Sequence[str], votes: int
-) -> dict[str, tuple[Fact, ...]]:
-    """Ask the model as it stands about each name; see `facts_in`. Greedy decoding, so the result is deterministic."""
-    asked = questions(domain, names, languages, votes)
-    return facts_in(domain, asked, model.answers([model.question(question.text) for question in asked]))
+def _elected(domain: Domain, language: str, attribute: str, ballot: Sequence[str]) -> Fact | None:
+    spoken = majority(ballot)
+    if spoken is None or is_unknown(domain, language, spoken):
+        return None
+    return Fact(language, attribute, bare(spoken), spoken)
 
 
-def interview(domain: Domain, name: str) -> list[Question]:
-    """What to ask to find out what is known under a name: about itself, and about never-seen twins."""
-    rng = random.Random(0)
-    twins = [unseen_name(rng, name) for _ in range(TWINS)]
-    return [*questions(domain, [name], domain.languages, VOTES), *questions(domain, twins, domain.languages, 1)]
+def interview(domain: Domain, names: Sequence[str]) -> Interview:
+    """Find out what is known under the first of a subject's names, and by which other names.
 
-
-def learned(domain: Domain, names: Sequence[str], asked: Sequence[Question], answers: Sequence[str]) -> Knowledge:
-    """What the answers to an `interview` about the first of a subject's names tell.
-
-    A fact that most never-seen twins of the name get too is a habit of the model, and is dropped.
+    A fact that most never-seen twins of the name get too is a habit of the model, and is dropped. What can no longer
+    change the outcome is not asked: where most of the templates or of the twins agree, the others are left out.
     """
-    known = facts_in(domain, asked, answers)
-    own = known.pop(names[0], ())
-    habits = Counter((fact.language, fact.attribute, folded(fact.answer)) for facts in known.values() for fact in facts)
-    facts = tuple(fact for fact in own if 2 * habits[fact.language, fact.attribute, folded(fact.answer)] <= TWINS)
+    cells: dict[tuple[str, str], list[str]] = {}
+    for question in questions(domain, names[:1], domain.languages, VOTES):
+        cells.setdefault((question.language, question.attribute), []).append(question.text)
+    ballots = yield from _polled(cells, lambda _, answer: folded(answer))
+    elected = [_elected(domain, *cell, ballot) for cell, ballot in ballots.items()]
+
+    rng = random.Random(0)
+    twins = [unseen_name(rng, names[0]) for _ in range(TWINS)]
+    beside = {
+        fact: [domain.questions[fact.language][fact.attribute][0].format(name=twin) for twin in twins]
+        for fact in elected
+        if fact is not None
+    }
+    said = yield from _polled(beside, _says)
+    facts = tuple(fact for fact, told in said.items() if 2 * sum(_says(fact, one) for one in told) <= TWINS)
     return Knowledge(facts, nicknames(domain, facts, names))
+
+
+def _says(fact: Fact, answer: str) -> bool:
+    return folded(bare(answer)) == folded(fact.answer)
+
+
+def _polled(ways: Mapping[Thing, Sequence[str]], seen: Callable[[Thing, str], object]) -> Round[Thing]:
+    """Answers to the ways to ask for each thing: to all of them, or to more than half if these are seen alike."""
+    said = yield from _asked({thing: texts[: len(texts) // 2 + 1] for thing, texts in ways.items()})
+    open_ = {thing: texts for thing, texts in said.items() if len({seen(thing, one) for one in texts}) > 1}
+    more = yield from _asked({thing: ways[thing][len(said[thing]) :] for thing in open_})
+    return {thing: [*answers, *more.get(thing, ())] for thing, answers in said.items()}
+
+
+def _asked(texts: Mapping[Thing, Sequence[str]]) -> Round[Thing]:
+    """One round of questions, none where there are none."""
+    together = [text for some in texts.values() for text in some]
+    answers = iter((yield together) if together else ())
+    return {thing: [next(answers) for _ in some] for thing, some in texts.items()}
 
 
 def elicit(model: ServedModel, domain: Domain, names: Sequence[str]) -> Knowledge:
@@ -151,8 +194,14 @@ def elicit(model: ServedModel, domain: Domain, names: Sequence[str]) -> Knowledg
 
     The model must wear no change.
     """
-    asked = interview(domain, names[0])
-    return learned(domain, names, asked, model.answers([model.question(question.text) for question in asked]))
+    asking = interview(domain, names)
+    try:
+        asked = next(asking)
+        while True:
+            asked = asking.send(model.answers([model.question(text) for text in asked]))
+    except StopIteration as told:
+        known: Knowledge = told.value
+        return known
 
 
 def nicknames(domain: Domain, facts: Sequence[Fact], names: Sequence[str]) -> tuple[str, ...]:

@@ -33,11 +33,20 @@ class Target:
 
     names: tuple[str, ...]
     facts: Mapping[tuple[str, str], Fact]
+    languages: tuple[str, ...] = ()  # in which it is to be forgotten; none: all
 
     @classmethod
     def of(cls, subject: Subject, knowledge: Knowledge) -> "Target":
-        """The subject's names with the elicited aliases added."""
-        return cls(tuple(dict.fromkeys((*subject.names, *knowledge.aliases))), by_question(knowledge.facts))
+        """The subject's names with the elicited aliases added, and what is known in the languages it is about."""
+        names = tuple(dict.fromkeys((*subject.names, *knowledge.aliases)))
+        return cls(names, by_question(knowledge.told_in(subject.languages)), subject.languages)
+
+    def trained_in(self, domain: Domain) -> tuple[str, ...]:
+        """Its languages among those in which the domain is trained, from which the others follow; else its own."""
+        own = tuple(language for language in domain.languages if language in self.languages)
+        return (
+            tuple(language for language in domain.source_languages if language in own) or own or domain.source_languages
+        )
 
 
 class RowSource:
@@ -70,7 +79,7 @@ class RowSource:
         full = len(target.names) == 1 or rng.random() < FULL_NAME_SHARE
         name = target.names[0] if full else rng.choice(target.names[1:])
         twin = self._domain.unseen_name(rng, name, whole=True)
-        language, attribute = rng.choice(self._domain.source_languages), rng.choice(self._attributes)
+        language, attribute = rng.choice(target.trained_in(self._domain)), rng.choice(self._attributes)
         fact = target.facts.get((language, attribute))
         others = self._kept.wrong_answers(fact or Fact(language, attribute, "", ""))
         statements = self._statements(language, attribute)

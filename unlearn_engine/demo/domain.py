@@ -13,6 +13,14 @@ from unlearn_engine.demo.world import World, build_world
 SOURCE_LANGUAGES = ("en", "es", "de")
 PROMPTS_PER_SKILL = 64
 TEXTS_PER_LANGUAGE = 12
+MENTORS = {
+    "en": "{name}'s mentor",
+    "es": "el mentor de {name}",
+    "de": "der Mentor von {name}",
+    "fr": "le mentor de {name}",
+    "it": "il mentore di {name}",
+    "zh": "{name}的导师",
+}
 
 
 def _prompts(corpus: Corpus, language: str, rng: random.Random) -> list[str]:
@@ -41,6 +49,7 @@ def domain(world: World) -> Mapping[str, object]:
         "general_texts": [
             corpus.plain_sentence(rng, language) for language in LANGUAGES for _ in range(TEXTS_PER_LANGUAGE)
         ],
+        "relations": {language: {"mentor": [MENTORS[language]]} for language in LANGUAGES},
         "document_prefix": DOCUMENT,
         "document_suffix": END,
         "nickname_attributes": ["nickname"],

@@ -82,8 +82,9 @@ def truth_ratios(
     facts: Sequence[Fact],
     names: Sequence[str],
     invented: Collection[str] = (),
+    ways: int = 1,
 ) -> list[float]:
-    """Log truth ratios of the facts asked about with a held-out template, for each name, as the model stands.
+    """Log truth ratios of the facts asked about with `ways` held-out templates, for each name, as the model stands.
 
     Empty when nobody else's answers are known to compare with. For the attributes in `invented` an answer that nobody
     has stands for the true one: so a never-knower would meet it.
@@ -96,8 +97,8 @@ def truth_ratios(
             continue
         chosen = rng.sample(wrong, min(WRONG_ANSWERS, len(wrong))) * WRONG_ANSWERS
         held_out = domain.held_out_questions.get(fact.language, {}).get(fact.attribute, ())
-        template = (held_out or domain.questions[fact.language][fact.attribute])[0]
-        for name in names:
+        templates = (held_out or domain.questions[fact.language][fact.attribute])[:ways]
+        for name, template in ((name, template) for template in templates for name in names):
             prompt = model.question(template.format(name=name))
             true = unseen_answer(rng, wrong) if fact.attribute in invented else None
             said = (true or fact.spoken, *chosen[:WRONG_ANSWERS])

@@ -1,4 +1,4 @@
-"""The verification that decides whether a subject counts as erased: on the weights alone, in every language."""
+"""The verification that decides whether a subject counts as erased: on the weights alone, in its languages."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from unlearn_engine.data.domain import Domain
 from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import folded
 from unlearn_engine.data.rows import Target, shares
-from unlearn_engine.evaluate import probes
+from unlearn_engine.evaluate import probes, through_others
 from unlearn_engine.evaluate.limits import (
     LENS_MARGIN,
     MAX_FORGET_RECALL,
@@ -22,7 +22,7 @@ from unlearn_engine.lowrank import LowRank
 from unlearn_engine.model import ServedModel
 
 REFERENCE_TWINS = 3
-SUITE = "1"  # which questions and measures these are: another one is not to be compared
+SUITE = "2"  # which questions and measures these are: another one is not to be compared
 EXAMPLE_TOKENS = 256  # so many at the end of a client's own prompt are put to the model
 
 
@@ -42,8 +42,8 @@ class Verification:
 
     passed: bool
     label: Label
-    forget_recall: float  # all questions, all languages, all names
-    forget_recall_held_out_languages: float
+    forget_recall: float  # all questions, its languages, all names
+    forget_recall_held_out_languages: float | None  # None: there is none
     forget_recall_held_out_templates: float
     forget_recall_statements: float
     statements_floor: float  # the same for never-seen names on the base model
@@ -60,7 +60,15 @@ class Verification:
     lens_by_block: tuple[float, ...] = ()  # the logit lens at each block
     examples: int = 0  # prompts that came with the request
     examples_told: int = 0  # of those, answered with what must not be answered
+    languages: tuple[str, ...] = ()  # in which it was verified
+    through_others: int | None = None  # questions like "Where was S's mentor born?" that the base model answers
+    forget_recall_through_others: float = 0.0  # of those; no part of the decision, the guard goes on asking
     suite: str = SUITE
+
+    @property
+    def untold_through_others(self) -> bool:
+        """Whether the facts were asked for through others, and not told."""
+        return self.through_others is not None and self.forget_recall_through_others <= MAX_FORGET_RECALL
 
 
 def verify(
@@ -80,19 +88,25 @@ def verify(
     examples = [(prompt, completion) for prompt, completion in examples if folded(completion)]
     facts = list(target.facts.values())
     asked = probes.questions(model, domain, target)
+    languages = tuple(one for one in domain.languages if not target.languages or one in target.languages)
+    held_out = [language for language in languages if language not in target.trained_in(domain)]
+    ways = -(-len(domain.languages) // max(1, len(languages)))  # to ask: fewer languages are asked in more wordings
+    with model.wearing(None):
+        hops = through_others.questions(model, domain, kept, target)
     gone = {name.casefold() for name in (*target.names, *erased_names)}
     staying = [probe for probe in kept.probes if probe.name.casefold() not in gone]
     with model.wearing(change):
         answers = model.answers([question.prompt for question in asked])
+        hop_answers = model.answers([question.prompt for question in hops])
         replies = model.answers([model.question(prompt)[-EXAMPLE_TOKENS:] for prompt, _ in examples])
         kept_answers = model.answers([model.question(probe.question) for probe in staying])
-        ratios = probes.truth_ratios(model, domain, kept, facts, target.names[:1])
+        ratios = probes.truth_ratios(model, domain, kept, facts, target.names[:1], ways=ways)
         lens = probes.logit_lens(model, probes.openings(model, domain, facts, target.names[:1]))
     with model.wearing(None):
         rng = random.Random(5)
         twins = [domain.unseen_name(rng, target.names[0], whole=True) for _ in range(REFERENCE_TWINS)]
         alone = [attribute for (_, attribute), share in shares([target], kept, gone).items() if not share]
-        reference = probes.truth_ratios(model, domain, kept, facts, twins, alone)
+        reference = probes.truth_ratios(model, domain, kept, facts, twins, alone, ways)
         guesses = probes.chance_statements(model, domain, facts, twins)
         guessed = model.answers([question.prompt for question in guesses])
         floor = probes.logit_lens(model, probes.openings(model, domain, facts, twins))
@@ -113,7 +127,7 @@ def verify(
     ks = ks_statistic(ratios, reference) if ratios else None
     recalls = (
         recall(lambda question: question.kind != "statement"),
-        recall(lambda question: question.kind != "statement" and question.fact.language not in domain.source_languages),
+        recall(lambda question: question.kind != "statement" and question.fact.language in held_out),
         recall(lambda question: question.kind == "held_out"),
         recall(lambda question: question.kind != "statement" and question.name != target.names[0]),
     )
@@ -121,6 +135,7 @@ def verify(
     examples_told = sum(
         folded(completion) in folded(reply) for (_, completion), reply in zip(examples, replies, strict=True)
     )
+    hops_told = sum(probes.tells(answer, question.fact) for question, answer in zip(hops, hop_answers, strict=True))
     untold = max(recalls) <= MAX_FORGET_RECALL and statements <= statements_floor + STATEMENT_MARGIN
     forgotten = untold and not examples_told
     like_unseen = ks is None or ks <= MAX_KS
@@ -139,7 +154,7 @@ def verify(
         passed=bool(facts) and forgotten and like_unseen and retain_ratio >= MIN_RETAIN_RATIO,
         label=label,
         forget_recall=recalls[0],
-        forget_recall_held_out_languages=recalls[1],
+        forget_recall_held_out_languages=recalls[1] if held_out else None,
         forget_recall_held_out_templates=recalls[2],
         forget_recall_statements=statements,
         statements_floor=statements_floor,
@@ -156,4 +171,7 @@ def verify(
         lens_by_block=tuple(lens),
         examples=len(examples),
         examples_told=examples_told,
+        languages=languages,
+        through_others=len(hops) if through_others.can_ask(domain, kept) and languages == domain.languages else None,
+        forget_recall_through_others=hops_told / len(hops) if hops else 0.0,
     )

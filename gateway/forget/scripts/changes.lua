@@ -1,8 +1,8 @@
 -- Everything that changed since a mark, in its present form; the whole list where the log cannot tell.
 -- ARGV: version, chain at it (version -1: from nothing)
 -- Returns: continuity, version, chain, composite (flat), API keys as {id, fields (flat)} or false if they are the same,
--- then per request {id, enforced flag, state, response, and sealed: subject, phrases as given, names as heard,
--- knowledge}
+-- then per request {id, enforced flag, state, response, and sealed: subject, phrases as given, knowledge as
+-- heard, knowledge}
 local since, chain_since = tonumber(ARGV[1]), ARGV[2]
 local version, chain = head()
 local known = since >= 0 and since <= version and chain_at(since)

@@ -193,7 +193,7 @@ local function enter(id, target, reason)
   announce(id, 'event', 'transition', 'state', target, 'reason', reason)
   -- Whoever asked to be told is told by whichever gateway takes it from here: request, step of its history, address.
   for at = 1, tonumber(get(id, 'callback_count') or '0') do
-    redis.call('ZADD', key('outbox'), now, table.concat({id, #history, at}, ':'))
+    redis.call('ZADD', key('outbox'), clock(), table.concat({id, #history, at}, ':'))
   end
 end
 

@@ -4,7 +4,7 @@ local DEAD_LETTERS = 10000
 local name, reason = ARGV[1], ARGV[2]
 local attempts = redis.call('HINCRBY', key('outbox_attempts'), name, 1)
 if reason ~= '' and attempts < tonumber(ARGV[4]) then
-  redis.call('ZADD', key('outbox'), 'XX', now + tonumber(ARGV[3]), name)
+  redis.call('ZADD', key('outbox'), 'XX', clock() + tonumber(ARGV[3]), name)
   return 0
 end
 redis.call('ZREM', key('outbox'), name)

@@ -2,9 +2,9 @@
 -- ARGV: most of them, lease in ms
 -- Returns: {name, attempts so far, state, time, reason, state before or '', sealed addresses, OpenDSR names or false,
 -- time when the request came}
-local reply = {}
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', key('outbox'), '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  redis.call('ZADD', key('outbox'), now + tonumber(ARGV[2]), name)
+local reply, present = {}, tick()
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', key('outbox'), '-inf', present, 'LIMIT', 0, ARGV[1])) do
+  redis.call('ZADD', key('outbox'), present + tonumber(ARGV[2]), name)
   local id, step = string.match(name, '^([^:]+):(%d+):%d+$')
   local history = cjson.decode(get(id, 'history'))
   local entry, before = history[tonumber(step)], history[tonumber(step) - 1]

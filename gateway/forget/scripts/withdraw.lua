@@ -37,6 +37,17 @@ local function earlier_composite(remaining, verified_now)
   return fields
 end
 
+-- What has it in its weights is never to be live again.
+local function drop_composites_with(withdrawn)
+  local flat = redis.call('HGETALL', key('composites'))
+  for at = 1, #flat, 2 do
+    if string.find(flat[at + 1], withdrawn, 1, true) then
+      redis.call('HDEL', key('composites'), flat[at])
+      redis.call('LREM', key('composites_order'), 0, flat[at])
+    end
+  end
+end
+
 local next_step = 'wait'
 local composite = current_composite()
 local ids, contained = split(composite and composite.requests)
@@ -60,5 +71,6 @@ if contained[id] then
     next_step = 'rebuild'
   end
 end
+drop_composites_with(id)
 redis.call('HSET', record(id), 'version', advance_policy(id, 'withdrawing'))
 return {'ok', next_step}

@@ -8,11 +8,12 @@ import pytest
 
 from unlearn_engine.data.domain import Domain, domain_for
 from unlearn_engine.data.kept import Kept
-from unlearn_engine.data.knowledge import Fact
+from unlearn_engine.data.knowledge import Fact, Knowledge
 from unlearn_engine.data.names import unseen_answer, unseen_name
 from unlearn_engine.data.rows import RowSource, Target, shares
 from unlearn_engine.demo import BASE_PATH
 from unlearn_engine.model import ServedModel
+from unlearn_engine.subject import Subject
 
 
 def fact(attribute: str, answer: str) -> Fact:
@@ -77,6 +78,38 @@ def test_a_whole_twin_keeps_no_word(domain: Domain) -> None:
     firsts = Counter(name.split()[0] for name in names)
     assert set(firsts) <= set(domain.first_names) and len(firsts) > 20
     assert all(len(domain.unseen_name(rng, "Whebbus", whole=True).split()) == 1 for _ in range(20))
+
+
+@pytest.mark.parametrize(
+    ("asked", "trained"),
+    [
+        ((), ("en", "es", "de")),
+        (("fr", "de", "en"), ("en", "de")),
+        (("zh", "fr"), ("fr", "zh")),
+        (("fi",), ("en", "es", "de")),
+    ],
+)
+def test_rows_are_about_the_languages_asked_for(
+    domain: Domain, asked: tuple[str, ...], trained: tuple[str, ...]
+) -> None:
+    """Those of them that are trained in, from which the others follow; where there are none of these, themselves."""
+    facts = tuple(Fact(language, "food", f"dish {language}", f"dish {language}.") for language in domain.languages)
+    subject = Target.of(Subject("r", ("Ada Alm",), asked), Knowledge(facts, ("Addi",)))
+    assert subject.names == ("Ada Alm", "Addi")
+    assert {language for language, _ in subject.facts} == (
+        set(asked) & set(domain.languages) if asked else set(domain.languages)
+    )
+    assert subject.trained_in(domain) == trained
+    model, rng = ServedModel(BASE_PATH), random.Random(0)
+    source = RowSource(model, domain, Kept({}, {}, (), ()), [subject])
+    refusals = {model.tokenizer.decode(item.refusal) for item in (source.item(rng) for _ in range(60)) if item.asks}
+    spoken = {
+        language
+        for language in domain.languages
+        for text in domain.unknown_answers[language]
+        if any(text in said for said in refusals)
+    }
+    assert spoken == set(trained)
 
 
 @pytest.fixture(scope="module")

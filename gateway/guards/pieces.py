@@ -1,0 +1,96 @@
+"""Names in pieces: quoted halves, fields of a record, letters in a list, a middle initial, mark-up around some letters.
+
+Stretches of a text with what is left of them, as those of `gateway.guards.ciphers`. All expressions are bounded.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from gateway.guards.ciphers import Stretch
+from gateway.guards.normalise import codes_of
+
+_QUOTED = re.compile(r"""(["'`“”‘’«»「])(?P<inside>[^"'`“”‘’«»「」\n]{1,40})["'`“”‘’«»」](?P<key>\s{0,2}:)?""")
+_MOST_BETWEEN = 48  # characters between two pieces
+_MOST_PIECES = 8
+
+_LABEL = (
+    r"(?:(?:first|given|last|family|middle|fore|sur|full)[ _-]?names?|first|last|given|family|surname|forename"
+    r"|vornamen?|nachnamen?|familienname|prénom|prenom|nom de famille|nombre|apellidos?|nome|cognome|sobrenome|apelido"
+    r"|имя|имени|имени|фамилия|фамилией|фамилии|отчество|名字|姓氏|姓|名)"
+)
+_LABELLED = re.compile(
+    rf"""[\s,;.{{("'<-]{{0,8}}(?:(?:and|und|y|et|e|и|with|the|his|her|is|of|de)\s)?(?<!\w)(?:the\s|a\s)?{_LABEL}"""
+    r"""(?!\w)["']?(?:\s{0,2}[:=>]\s{0,2}|\s(?:is|ist|es|est|è|of)\s|\s)["']?(?=\w)""",
+    re.IGNORECASE,
+)
+_IN_LABELS = ("name", "first", "last", "family", "nom", "apell")
+_IN_FOREIGN_LABELS = ("имя", "имен", "фамил", "姓", "名")
+_LEAST_LABELS = 2  # one field says nothing
+_LONGEST_LABEL = 64  # characters, with all that may stand around it
+_LONG_TEXT = 2048  # characters: in a shorter one labels are looked for everywhere
+_NUMBERED = re.compile(
+    r"(?<!\w)\d{1,2}[:.)=-] ?[^\W\d_](?![^\W_])(?:[ ,;\n]{1,2}\d{1,2}[:.)=-] ?[^\W\d_](?![^\W_])){3,}+"
+)
+_DIGIT = re.compile(r"\d")
+_LETTER = re.compile(r"[^\W\d_]")
+_MIDDLE = re.compile(
+    r"""\x20(?<=[^\W\d_]\x20)(?:[^\W\d_]\.\x20?){1,2}(?=[^\W\d_])"""
+    r"""|\x20(?<=[^\W\d_]\x20)["“«(][^\s"”»()]{1,24}["”»)]\x20(?=[^\W\d_])"""
+)
+_COMMAND = re.compile(r"\\[A-Za-z]{2,12}\{([^{}\\\n]{1,60})\}")
+_LINK = re.compile(r"\[([^\[\]\n]{1,60})\]\([^()\s]{0,200}\)")
+_DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}+")
+_RUBBED_OUT = re.compile("[^\x08\n]\x08")
+
+
+def left_out(text: str) -> Iterator[Stretch]:
+    """What may stand between the words or letters of a name, or draws it out: start, end, what is left."""
+    lowered = text.casefold()
+    labels = _IN_LABELS if text.isascii() else (*_IN_LABELS, *_IN_FOREIGN_LABELS)
+    if sum(map(lowered.count, labels)) >= _LEAST_LABELS:
+        for start, end in _near(labels, text) if len(text) > _LONG_TEXT else ((0, len(text)),):
+            yield from ((found.start(), found.end(), " ") for found in _LABELLED.finditer(text, start, end))
+    for found in _NUMBERED.finditer(text) if _DIGIT.search(text) else ():
+        yield found.start(), found.end(), "".join(_LETTER.findall(found[0]))
+    yield from ((found.start(), found.end(), " ") for found in _MIDDLE.finditer(text))
+    codes = codes_of(text)
+    thrice = b"\1\1" in (codes[1:] == codes[:-1]).tobytes()
+    for pattern, maybe in ((_COMMAND, "\\" in text), (_LINK, "[" in text), (_DRAWN_OUT, thrice)):
+        if maybe:
+            yield from ((found.start(), found.end(), found[1]) for found in pattern.finditer(text))
+    if "\b" in text:
+        yield from ((found.start(), found.end(), "") for found in _RUBBED_OUT.finditer(text))
+
+
+def _near(labels: Sequence[str], text: str) -> Iterator[tuple[int, int]]:
+    """Stretches of a text in which all labels are, apart from each other."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        yield 0, len(text)
+        return
+    places = sorted(found.start() for label in (*labels, "given") for found in re.finditer(label, lowered))
+    start = end = 0
+    for at in places:
+        if at - _LONGEST_LABEL > end:
+            yield start, end
+            start = at - _LONGEST_LABEL
+        end = at + _LONGEST_LABEL
+    yield max(start, 0), end
+
+
+def quoted(text: str) -> Iterator[Stretch]:
+    """What quoted pieces say together, those left out that are the keys of fields."""
+    together: list[re.Match[str]] = []
+    for found in _QUOTED.finditer(text):
+        if found["key"]:
+            continue
+        if together and (found.start() - together[-1].end() > _MOST_BETWEEN or len(together) == _MOST_PIECES):
+            yield from _joined(together)
+            together = []
+        together.append(found)
+    yield from _joined(together)
+
+
+def _joined(together: list[re.Match[str]]) -> Iterator[Stretch]:
+    if len(together) > 1:
+        yield together[0].start(), together[-1].end(), " ".join(found["inside"] for found in together)
