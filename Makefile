@@ -16,7 +16,7 @@ serve: setup     ## start the gateway on the demo model (http://127.0.0.1:8000)
 	@$(BIN)/unlearn-gateway serve --data-dir data --port $(PORT) --no-auth --allow-guards-off
 
 test: setup      ## run the tests, two files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 lint: setup      ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

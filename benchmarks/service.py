@@ -116,7 +116,10 @@ def running_service(
         finally:
             service.http.close()
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            try:
+                process.wait(60)
+            finally:
+                process.kill()
 
 
 def wait_until_ready(service: Service) -> None:

@@ -63,4 +63,4 @@ def running_collector() -> Iterator[Collector]:
             yield collector
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(30)

@@ -1,6 +1,7 @@
 """The real engine, once for the whole test session, in a process of its own."""
 
 import contextlib
+import faulthandler
 import json
 import os
 import queue
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 ROOT = Path(__file__).parent.parent
 SHIPPED_MODEL = ROOT / "unlearn_engine" / "demo" / "base"
@@ -26,6 +28,13 @@ LINEARS = (
     *(f"mlp.{part}_proj" for part in ("gate", "up", "down")),
 )
 ADAPTABLE = tuple(f"model.layers.{block}.{linear}" for block in range(4) for linear in LINEARS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """What is put away after a failure may hang as well; pytest has taken its limit back by then."""
+    limit_s, stderr = float(item.config.getini("faulthandler_timeout")), item.config.stash[fault_handler_stderr_fd_key]
+    faulthandler.dump_traceback_later(limit_s, file=stderr, exit=True)
 
 
 @dataclass

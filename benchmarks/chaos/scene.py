@@ -80,7 +80,10 @@ class Scene:
         for replica in self.planes.replicas:
             replica.stop()
         if self._nursery:
-            self._nursery.communicate(timeout=10)  # its standard input ends, and so does it
+            try:
+                self._nursery.communicate(timeout=60)  # its standard input ends, and so does it
+            finally:
+                self._nursery.kill()
 
     def kill_one(self, rng: random.Random) -> None:
         """SIGKILL, in whatever it is doing: starting, serving, training, publishing."""

@@ -66,6 +66,7 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
+            os.dup2(2, 1)  # when our parent ends, nobody else is to be listened to
             work(url, directory, json.loads(line))
             os._exit(0)
         print(os.waitpid(child, 0)[1], flush=True)

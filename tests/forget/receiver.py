@@ -50,4 +50,4 @@ def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             yield told
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(30)

@@ -60,7 +60,7 @@ class Server:
         """By SIGKILL."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(30)
             self.process = None
 
     @contextlib.contextmanager

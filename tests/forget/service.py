@@ -76,7 +76,7 @@ def served(redis_url: str, folder: Path) -> Iterator[str]:
         yield address.result(10)
     finally:
         stop.set()
-        thread.join()
+        thread.join(30)
 
 
 def populate(redis_url: str) -> list[str]:

@@ -229,9 +229,8 @@ def run_alone(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     hidden = "import sys, runpy; sys.modules.update(gateway=None, unlearn_engine=None); sys.argv = sys.argv[1:]; "
     command = [sys.executable, "-P", "-c", hidden + "runpy.run_path(sys.argv[0], run_name='__main__')"]
-    return subprocess.run(
-        [*command, str(program), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    command += [str(program), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
 
 
 async def test_the_copied_verifier(issuer: Issuer, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from gateway.forget.connection import connect_blocking
 from gateway.forget.embedded import EmbeddedRedis, find_server
 from gateway.forget.errors import EmbeddedRedisError
 from gateway.forget.scripts import ROOT
+from tests.children import child, told
 
 # Submits for ever, and tells on its standard output what was acknowledged. Its server is its own.
 SUBMITTER = """
@@ -113,31 +112,26 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost(tmp_path: Path, seed:
     rng = random.Random(seed)
     acknowledged: set[str] = set()
     for _ in range(2):
-        with subprocess.Popen(
-            [sys.executable, "-c", SUBMITTER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-        ) as submitter:
-            assert submitter.stdout
-            server_pid = int(submitter.stdout.readline().split()[1])
+        with child("-c", SUBMITTER, str(tmp_path)) as submitter:
+            server_pid = int(told(submitter).split()[1])
             lines = rng.randrange(1, 60)
-            acknowledged |= {submitter.stdout.readline().strip() for _ in range(lines)}
+            acknowledged |= {told(submitter) for _ in range(lines)}
             victims = rng.choice([[server_pid], [submitter.pid], [server_pid, submitter.pid]])
             for pid in victims:
                 os.kill(pid, signal.SIGKILL)
             if submitter.pid not in victims:  # its server comes back by itself
-                acknowledged |= {submitter.stdout.readline().strip() for _ in range(5)}
+                acknowledged |= {told(submitter) for _ in range(5)}
                 submitter.kill()
-            acknowledged |= {line.strip() for line in submitter.stdout if len(line) == 37}
+            while line := told(submitter):
+                acknowledged |= {line} if len(line) == 36 else set()
     with EmbeddedRedis(tmp_path) as server:
         assert acknowledged <= stored(server.url)
         assert len(acknowledged) > 2
 
 
 def test_a_killed_gateway_leaves_no_server_behind(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", SUBMITTER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as submitter:
-        assert submitter.stdout
-        server_pid = int(submitter.stdout.readline().split()[1])
+    with child("-c", SUBMITTER, str(tmp_path)) as submitter:
+        server_pid = int(told(submitter).split()[1])
         submitter.kill()
     until(lambda: is_gone(server_pid))
 

@@ -108,8 +108,9 @@ async def test_hung(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
             assert known in policies[-1].targets
         monkeypatch.undo()
         await until(lambda: replica.ready)
-        while not (answer := await http.post(PATH, json=body)).is_success:
-            assert is_refused(answer)
+        async with asyncio.timeout(15):
+            while not (answer := await http.post(PATH, json=body)).is_success:
+                assert is_refused(answer)
         await until(lambda: len(policies[-1].targets) >= 2)
 
 

@@ -28,6 +28,7 @@ from gateway.worker_loop import _Worker
 from tests.forget.desk import SEALER, Desk, composite, until
 from tests.forget.servers import Topology, behind_sentinel, cluster
 
+FAILOVER_S = 60.0
 ran: list[tuple[str, str]] = []
 
 
@@ -45,11 +46,12 @@ def topology(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 async def try_until_stored(store: Store, name: str) -> str:
     """As a client does: again and again, with the same Idempotency-Key."""
-    while True:
-        try:
-            return await store.submit(ForgetRequestIn(subject={"name": name}), idempotency_key=name)
-        except StoreUnavailable:
-            await asyncio.sleep(0.05)
+    async with asyncio.timeout(FAILOVER_S):
+        while True:
+            try:
+                return await store.submit(ForgetRequestIn(subject={"name": name}), idempotency_key=name)
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
 
 
 async def test_what_is_acknowledged_has_so_many_copies(topology: Topology) -> None:

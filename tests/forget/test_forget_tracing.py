@@ -116,7 +116,8 @@ def test_without_them_nothing_of_it_is_imported() -> None:
         "with tracing.span('http.request') as record: record(status=200)\n"
         "assert tracing.span('forget.wait', about='no id') is record and not tracing.tracing()\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(Path(__file__).parents[2])})
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
 
 
 def test_a_library_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

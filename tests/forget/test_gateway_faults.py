@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from gateway.forget.worker_store import WorkerStore
 from gateway.security.keys import new_token
 from gateway.security.sealing_keys import GivenKeys, SealingKeys
 from gateway.worker import ErasureWorker
+from tests.children import ask, child, told
 from tests.forget.mortal_gateways import AFTER, BEFORE, QUEUED
 from tests.forget.servers import free_port, until
 from unlearn_engine.adapter import Adapter
@@ -72,12 +72,9 @@ class Gateways:
     url: str = ""
 
     def start(self, dies_when: str = "") -> None:
-        assert self.nursery.stdin and self.nursery.stdout
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.nursery.stdin.write(json.dumps([port, dies_when]) + "\n")
-        self.nursery.stdin.flush()
-        self.pids.append(int(self.nursery.stdout.readline()))
+        self.pids.append(int(ask(self.nursery, json.dumps([port, dies_when]))))
 
     def ask(self, method: str, path: str, **content: Any) -> httpx.Response | None:
         headers = {"Authorization": f"Bearer {self.token}", **content.pop("headers", {})}
@@ -116,15 +113,13 @@ def gateways(redis_url: str, raw: object, tmp_path: Path) -> Iterator[Gateways]:
         "UNLEARN_BOOTSTRAP_KEY": token,
         "OMP_NUM_THREADS": "1",
     }
-    command, pipe = [sys.executable, "-m", "tests.forget.mortal_gateways", str(log)], subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as nursery:
-        assert nursery.stdout and nursery.stdin and nursery.stdout.readline() == "ready\n"
+    with child("-m", "tests.forget.mortal_gateways", str(log), environment=environment) as nursery:
+        assert told(nursery) == "ready"
         gateways = Gateways(nursery, token, log)
         yield gateways
         for pid in gateways.pids:
             if is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
-        nursery.stdin.close()
 
 
 @dataclass
@@ -206,7 +201,8 @@ def test_killed_at_every_step(gateways: Gateways, redis_url: str, tmp_path: Path
     gateways.start(dies_when="trained")
     life.guards_when_ready()
     eraser.may["verify"].set()
-    erasing.join()
+    erasing.join(START_S)
+    assert not erasing.is_alive()
     life.died("trained", "verifying")
     gateways.start(dies_when="swapped")
     life.died("swapped", "verifying")
@@ -241,13 +237,13 @@ def test_told_to_stop_while_requests_come_in(gateways: Gateways, redis_url: str)
     """What is answered with 201 is stored, and nobody gets another error than that it closes."""
     gateways.start()
     until(gateways.ready, START_S)
-    taken, statuses = set(), set()
+    taken, statuses, enough = set(), set(), threading.Event()
 
     def client(number: int) -> None:
         for again in itertools.count():
             body = {"subject": {"name": f"Person {number} of {again}"}}
             answer = gateways.ask("POST", PATH, json=body)
-            if answer is None:
+            if answer is None or enough.is_set():
                 return  # nobody listens any more
             statuses.add(answer.status_code)
             if answer.status_code == 201:
@@ -255,11 +251,14 @@ def test_told_to_stop_while_requests_come_in(gateways: Gateways, redis_url: str)
 
     with ThreadPoolExecutor(8) as clients:
         running = [clients.submit(client, number) for number in range(8)]
-        until(lambda: len(taken) > 20)
-        os.kill(gateways.pids[-1], signal.SIGTERM)
-        for one in running:
-            one.result(START_S)
-    until(gateways.dead)
+        try:
+            until(lambda: len(taken) > 20, START_S)
+            os.kill(gateways.pids[-1], signal.SIGTERM)
+            until(gateways.dead, START_S)
+            for one in running:
+                one.result(START_S)
+        finally:
+            enough.set()
     assert statuses <= {201, 503}
     with connect_blocking(redis_url) as store:
         assert taken <= {str(member)[14:] for member in store.zrange("{unlearn}:requests", 0, -1)}

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.plane import START_LIMIT_S, Planes
+from benchmarks.plane import START_LIMIT_S, Planes, Replica
 from tests.forget.servers import DURABLE, Server, until
 
 PATH = "/v1/forget-requests"
@@ -97,7 +97,7 @@ class Far:
             except httpx.ConnectError:
                 return None
 
-        return self.thread.submit(call).result()
+        return self.thread.submit(call).result(60)
 
     def ready(self) -> bool:
         answer = self.ask("GET", "/ready")
@@ -140,6 +140,5 @@ def test_cut_off_by_packets_that_vanish(namespace: Namespace, tmp_path: Path) ->
                 assert far.guards("Ada Quist")
                 assert http.get("/v1/policy").json()["replicas"] == {"live": 2, "applied": 2}
         finally:
-            process.terminate()
-            process.wait(20)
-            near.stop()
+            for replica in (Replica("", process, tmp_path), near):
+                replica.stop()

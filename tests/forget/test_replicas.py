@@ -53,7 +53,7 @@ def test_the_measurement_waits_for_all_of_them(planes: Planes) -> None:
 def test_one_that_comes_back_has_caught_up_when_it_is_ready(planes: Planes) -> None:
     first, second = planes.replicas
     second.process.send_signal(signal.SIGKILL)
-    second.process.wait()
+    second.process.wait(30)
     with planes.client(first) as http:
         # Nobody knows yet that the other one is gone: its lease runs on, and what it does not enforce is not enforced.
         answer = http.post(PATH, json={"subject": {"name": "Ada Quist"}}, headers={"Prefer": "wait=1"}).json()

@@ -1,7 +1,6 @@
 """Replicas and workers that start before Redis does: they wait, say so, and go on by themselves."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from gateway.policy_plane import policy_plane
 from gateway.security.sealing_keys import SealingKeys
 from gateway.settings import Settings
 from gateway.worker_loop import work
+from tests.children import ask, child
 from tests.forget.desk import SEALER
 from tests.forget.servers import DURABLE, Server, free_port, until
 
@@ -30,15 +30,10 @@ PATH = "/v1/forget-requests"
 @contextmanager
 def worker(planes: Planes, adapters: Path) -> Iterator["subprocess.Popen[str]"]:
     """One erasure worker (`benchmarks.chaos.workers`); it ends with the process that made it."""
-    command = [sys.executable, "-m", "benchmarks.chaos.workers", planes.redis_url, str(adapters), "0"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=planes.environment("worker"), stdin=pipe, stdout=pipe, text=True) as nursery:
-        assert nursery.stdin and nursery.stdout
-        nursery.stdin.write("\n")
-        nursery.stdin.flush()
-        assert nursery.stdout.readline()
+    arguments = ("-m", "benchmarks.chaos.workers", planes.redis_url, str(adapters), "0")
+    with child(*arguments, environment=planes.environment("worker")) as nursery:
+        assert ask(nursery, "")
         yield nursery
-        nursery.stdin.close()
 
 
 def readiness(replica: Replica) -> tuple[int, dict[str, Any]] | None:

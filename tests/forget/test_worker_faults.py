@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from gateway.forget.snapshot import NOWHERE
 from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
 from gateway.security.sealing_keys import GivenKeys, SealingKeys
+from tests.children import ask, child, told
 from tests.forget.desk import Desk, until
 from unlearn_engine import adapter as adapters
 
@@ -36,10 +36,7 @@ class Workers:
 
     def do(self, *jobs: tuple[str, str], kill: int | None = None, file_bytes: int | None = None) -> int:
         """A worker does jobs; its wait status."""
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps({"jobs": jobs, "kill": kill, "file_bytes": file_bytes}) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        return int(ask(self.process, json.dumps({"jobs": jobs, "kill": kill, "file_bytes": file_bytes})))
 
     def names(self) -> set[str]:
         """What lies among the adapters."""
@@ -49,14 +46,10 @@ class Workers:
 @pytest.fixture(scope="module")
 def workers(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     directory = tmp_path_factory.mktemp("adapters")
-    command = [sys.executable, "-m", "tests.forget.mortal_workers", redis_url, str(directory)]
     environment = {**os.environ, "UNLEARN_SEALING_KEYS": KEYS, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout and process.stdin and process.stdout.readline() == "ready\n"
+    with child("-m", "tests.forget.mortal_workers", redis_url, str(directory), environment=environment) as process:
+        assert told(process) == "ready"
         yield Workers(process, directory)
-        process.stdin.close()
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def test_kill_9_loses_nothing_and_leaves_no_process(service: Service, request_id
     assert service.process is not None
     family = psutil.Process(service.process.pid).children(recursive=True)
     os.kill(service.process.pid, signal.SIGKILL)
-    service.process.wait()
+    service.process.wait(30)
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
 

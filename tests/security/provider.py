@@ -75,4 +75,4 @@ def running_provider() -> Iterator[Provider]:
     finally:
         provider.server.shutdown()
         provider.server.server_close()
-        thread.join()
+        thread.join(30)

@@ -160,7 +160,7 @@ async def test_concurrency(app: FastAPI, http: httpx.AsyncClient, make_key: Make
 
     headers, others = bearer(await make_key("chat", concurrency=1)), bearer(await make_key("chat", concurrency=1))
     first = asyncio.create_task(http.post("/v1/completions", headers=headers))
-    await arrived.wait()
+    await asyncio.wait_for(arrived.wait(), 15)
     refused = await http.post(CHAT_PATH, headers=headers)
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "concurrency_limit_exceeded")
     assert (await http.post(CHAT_PATH, headers=others)).status_code == 200
