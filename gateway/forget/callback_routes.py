@@ -18,7 +18,8 @@ class GivenUp(BaseModel):
     given_up_at: datetime
     attempts: int
     reason: str = Field(
-        description="`status_<code>`, `timeout`, `connection`, `unknown_host`, `private_address`, `host_not_allowed`"
+        description="`status_<code>`, `timeout`, `connection`, `unknown_host`, `private_address`, `host_not_allowed`, "
+        "`unreadable` (the request's record is damaged, or a later version's)"
     )
 
 

@@ -13,7 +13,7 @@ import httpx
 from gateway.forget.callback_target import CallbackRules, TargetRefused, host_of, pinned
 from gateway.forget.errors import ForgetError, SealError
 from gateway.forget.opendsr import callback_body, signed_headers, told_before
-from gateway.forget.outbox import Callback, Outbox
+from gateway.forget.outbox import Callback, Outbox, Unreadable
 from gateway.forget.sealer import Sealer
 from gateway.forget.signing import Signer
 from gateway.verify_certificate import canonical, encoded
@@ -27,6 +27,7 @@ POLL_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 3600.0
 MOST_ATTEMPTS = 20  # about half a day
 SIGNATURE = "Unlearn-Signature"
+UNREADABLE = "unreadable"
 
 
 @dataclass
@@ -59,8 +60,10 @@ class Callbacks:
         """Sends what is due now; returns how many that was."""
         due = await self.outbox.take(AT_ONCE, LEASE_S)
         by_target: dict[tuple[str, int], list[Callback]] = {}
-        for callback in sorted(due, key=lambda one: one.step):
+        for callback in sorted((one for one in due if isinstance(one, Callback)), key=lambda one: one.step):
             by_target.setdefault((callback.request, callback.url_index), []).append(callback)
+        for unreadable in (one for one in due if isinstance(one, Unreadable)):
+            await self._settle(unreadable, UNREADABLE)
         await asyncio.gather(*(self._send_in_order(callbacks, http) for callbacks in by_target.values()))
         return len(due)
 
@@ -76,7 +79,9 @@ class Callbacks:
         if told_before(callback):
             await self.outbox.arrived(callback.name)
             return
-        reason = await self._attempt(callback, http)
+        await self._settle(callback, await self._attempt(callback, http))
+
+    async def _settle(self, callback: Callback | Unreadable, reason: str | None) -> None:
         self.on_result(reason or "arrived")
         if reason is None:
             await self.outbox.arrived(callback.name)
@@ -91,6 +96,11 @@ class Callbacks:
             address = json.loads(self.sealer.unseal(callback.sealed_urls, callback.request))[callback.url_index]
             url = httpx.URL(address)
             body, headers = self._message(callback, address)
+        except SealError:
+            return "sealed"
+        except (LookupError, TypeError, ValueError, httpx.InvalidURL):
+            return UNREADABLE
+        try:
             async with asyncio.timeout(TIMEOUT_S):
                 where = await pinned(self.rules, url)
                 # Connects to the address that was checked; the certificate must be that of the name.
@@ -105,13 +115,11 @@ class Callbacks:
                 await response.aclose()
         except TargetRefused as refused:
             return refused.code
-        except SealError:
-            return "sealed"
         except TimeoutError:
             return "timeout"
         except httpx.TimeoutException:
             return "timeout"
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError):
+        except (httpx.HTTPError, ValueError, OSError):
             return "connection"
         return None if response.is_success else f"status_{response.status_code}"
 

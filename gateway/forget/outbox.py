@@ -51,6 +51,14 @@ class Callback:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A callback of which cannot be made out what it tells whom: a damaged record, or a later version's."""
+
+    name: str
+    attempts: int
+
+
+@dataclass(frozen=True)
 class DeadLetter:
     """A callback that was given up."""
 
@@ -68,9 +76,9 @@ class Outbox(Scripted):
         """The outbox on the Redis at `url`; connects when first used."""
         return cls(connect(url))
 
-    async def take(self, limit: int, lease_s: float) -> list[Callback]:
+    async def take(self, limit: int, lease_s: float) -> list[Callback | Unreadable]:
         """Callbacks that are due. Nobody else gets them for `lease_s`; then, unless they are settled, somebody does."""
-        return [Callback.parse(row) for row in await self._run("outbox_take", limit, int(lease_s * 1000))]
+        return [_parsed(row) for row in await self._run("outbox_take", limit, int(lease_s * 1000))]
 
     async def arrived(self, name: str) -> None:
         """It is done."""
@@ -91,3 +99,10 @@ class Outbox(Scripted):
     async def try_again(self) -> int:
         """Those that were given up are tried again, durably; returns how many."""
         return int(await self._write("outbox_again"))
+
+
+def _parsed(row: Sequence[Any]) -> Callback | Unreadable:
+    try:
+        return Callback.parse(row)
+    except (ValueError, TypeError):
+        return Unreadable(row[0], row[1])

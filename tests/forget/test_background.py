@@ -1,28 +1,20 @@
 """What runs in the background goes on after an unforeseen error, is counted, and can be seen to fail."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count, pairwise
 
 import pytest
-import redis
 from prometheus_client import REGISTRY
 
 from gateway import background
 from gateway.background import Background
-from gateway.forget.callback_target import CallbackRules
-from gateway.forget.callbacks import Callbacks
-from gateway.forget.outbox import Outbox
 from gateway.forget.replica import Replica
-from gateway.forget.scripts import ROOT
-from gateway.forget.signing import Signer
 from gateway.forget.store import Acknowledgement, Store
 from gateway.guards.policy import Policy
 from tests.forget.desk import SEALER, Desk, until
-from tests.forget.receiver import receiver
 
 
 def failures(part: str) -> float:
@@ -33,28 +25,6 @@ def failures(part: str) -> float:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr(background, "STEADY_S", 0.2)
-
-
-async def test_a_callback_that_cannot_be_read_does_not_end_the_others(
-    desk: Desk, redis_url: str, raw: redis.Redis, signer: Signer
-) -> None:
-    """A newer gateway on the same Redis has written a state that this one does not know."""
-    outbox = Outbox.from_url(redis_url)
-    before = failures("callbacks")
-    with receiver() as told:
-        callbacks = Callbacks(outbox, SEALER, signer, CallbackRules(("127.0.0.1",), loopback=True))
-        unknown = await desk.submit("Ada Quist", status_callback_urls=[told.url])
-        history = json.loads(raw.hget(f"{ROOT}:request:{unknown}", "history") or "")
-        raw.hset(f"{ROOT}:request:{unknown}", "history", json.dumps([{**history[0], "state": "of-a-later-version"}]))
-        async with Background() as running:
-            running.start("callbacks", callbacks.run)
-            await until(lambda: failures("callbacks") == before + 1)
-            assert running.failing == ["callbacks"]
-            id_ = await desk.submit("Ivo Marlin", status_callback_urls=[told.url])
-            await until(lambda: told.bodies)
-            assert json.loads(told.bodies[0])["request"] == id_
-            await until(lambda: not running.failing)
-    await outbox.aclose()
 
 
 class Unforeseen(Store):

@@ -148,6 +148,37 @@ async def test_dead_letters_are_shown_and_can_be_tried_again(
     assert await send_all(sender(outbox, signer)) == 1 and await outbox.dead(10) == (0, 0, [])
 
 
+@pytest.mark.parametrize("damage", ["state", "history", "record", "name", "addresses", "opendsr"])
+async def test_one_that_cannot_be_read_is_a_dead_letter_and_stops_no_other(
+    desk: Desk, outbox: Outbox, signer: Signer, told: Receiver, raw: redis.Redis, damage: str
+) -> None:
+    """A record is damaged, or a later version's: `state` is one that this gateway does not know."""
+    id_ = await wanted(desk, told.url)
+    name, record = f"{id_}:1:1", f"{ROOT}:request:{id_}"
+    (entry,) = json.loads(raw.hget(record, "history") or "")
+    match damage:
+        case "state":
+            raw.hset(record, "history", json.dumps([{**entry, "state": "of-a-later-version"}]))
+        case "history":
+            raw.hset(record, "history", "[{")
+        case "record":
+            raw.delete(record)
+        case "name":
+            raw.delete(f"{ROOT}:outbox")
+            raw.zadd(f"{ROOT}:outbox", {(name := "nobody's"): 0})
+        case "addresses":
+            raw.hset(record, "callbacks", SEALER.seal("[]", id_))
+        case "opendsr":
+            raw.hset(record, "opendsr", json.dumps({"controller_id": "shop"}))
+    other = await wanted(desk, told.url)
+    results: list[str] = []
+    await send_all(sender(outbox, signer, most_attempts=2, on_result=results.append))
+    assert [json.loads(body)["request"] for body in told.bodies] == [other]
+    assert sorted(results) == ["arrived", "unreadable", "unreadable"]
+    pending, _, (letter,) = await outbox.dead(10)
+    assert (pending, letter.name, letter.reason, letter.attempts) == (0, name, "unreadable", 2)
+
+
 async def test_no_redirect_is_followed(desk: Desk, outbox: Outbox, signer: Signer, told: Receiver) -> None:
     with receiver() as inside:
         told.status, told.location = (lambda number: 307), inside.url
