@@ -6,7 +6,26 @@ ordinary text no expression gets beyond its first characters.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
+from string import ascii_lowercase
+
+from gateway.guards.letters import Numbers
+from gateway.guards.normalise import codes_of
+from gateway.guards.places import (
+    LONG_TEXT,
+    Among,
+    Beginnings,
+    Codes,
+    before,
+    chained,
+    matches,
+    may_be_digit,
+    occurrences,
+    places,
+    run_starts,
+    runs,
+)
 
 Stretch = tuple[int, int, str]  # start, end, what is said there
 
@@ -41,24 +60,70 @@ _TURNED = "ɐɔǝɟƃɓɥᴉɾʞɯɹʇʌʍʎ"
 _UPRIGHT = str.maketrans(f"{_TURNED}qpudbn", "acefgghijkmrtvwybdnpqu")
 _UPSIDE_DOWN = re.compile(rf"(?<![^\W{_TURNED}])[a-z{_TURNED}][a-z{_TURNED} '·˙]*+")
 _MAYBE_TURNED = re.compile(f"[{_TURNED}]")
+_LONGEST_PAIR = 11  # characters: "november", and what may be between it and the next
 _LEAST_LETTERS = 4
 _MOST_CODE = 0x10FFFF
 
 
 def ciphers(text: str) -> Iterator[Stretch]:
     """The stretches of a text that are letters in some code: start, end, what they say. Never raises."""
-    for pattern, read in _READERS if _MAYBE.search(text) else _OF_MORSE:
-        for found in pattern.finditer(text):
+    for pattern, beginnings, read in _READERS if _MAYBE.search(text) else _OF_MORSE:
+        for found in matches(pattern, text, beginnings):
             if said := read(found[0]):
                 yield found.start(), found.end(), said
-    if _MAYBE_TURNED.search(text):
-        for found in _UPSIDE_DOWN.finditer(text):
+    if not text.isascii() and _MAYBE_TURNED.search(text):
+        for found in _upside_down(text):
             if said := _of_turned(found[0]):
                 yield found.start(), found.end(), said
     lowered = text.casefold()
-    if any(map(lowered.__contains__, _OF_VOWELS)) and sum(word in lowered for word in _SPELLING_WORDS) >= _LEAST_WORDS:
+    if any(map(lowered.__contains__, _OF_VOWELS)) and _may_be_spelt(lowered):
         for found in _SPELT.finditer(text):
             yield found.start(), found.end(), "".join(word[0][0] for word in _WORD.finditer(found[0]))
+
+
+def _number_beginnings(codes: Codes) -> Numbers:
+    digits = may_be_digit(codes)
+    ends = places(digits[:-1] & _after_number(codes[1:])) + 1
+    return before(chained(ends, 2, 18), 8, digits)
+
+
+def _morse_beginnings(codes: Codes) -> Numbers:
+    signs = _is_sign(codes)
+    ends = places(signs[:-1] & _after_sign(codes[1:])) + 1
+    return before(chained(ends, 2, 12), 5, signs)
+
+
+def _bit_beginnings(codes: Codes) -> Numbers:
+    return run_starts((codes == ord("0")) | (codes == ord("1")), 28)
+
+
+def _braille_beginnings(codes: Codes) -> Numbers:
+    return places((codes > 0x2800) & (codes < 0x2900))
+
+
+def _selector_beginnings(codes: Codes) -> Numbers:
+    return run_starts(((codes >= 0xFE00) & (codes < 0xFE10)) | ((codes >= 0xE0100) & (codes < 0xE01F0)), 4)
+
+
+def _upside_down(text: str) -> Iterator[re.Match[str]]:
+    if len(text) < LONG_TEXT:
+        yield from _UPSIDE_DOWN.finditer(text)
+        return
+    codes = codes_of(text)
+    turned = places(_is_turned(codes))
+    for start, end in runs(_may_stand_turned(codes), 1).tolist():
+        if turned.searchsorted(end) > turned.searchsorted(start):
+            yield from _UPSIDE_DOWN.finditer(text, start, end)
+
+
+def _may_be_spelt(lowered: str) -> bool:
+    """Whether several spelling words are in a text, in a long one so many near each other."""
+    if len(lowered) < LONG_TEXT:
+        return sum(word in lowered for word in _SPELLING_WORDS) >= _LEAST_WORDS
+    found = [at for word in _SPELLING_WORDS if (at := [*occurrences(word, lowered)])]
+    at = sorted(chain.from_iterable(found))
+    near = any(later - earlier <= 3 * _LONGEST_PAIR for earlier, later in zip(at, at[3:], strict=False))
+    return near and len(found) >= _LEAST_WORDS
 
 
 def _of_numbers(written: str) -> str | None:
@@ -110,11 +175,17 @@ def _of_turned(written: str) -> str | None:
     return written.translate(_UPRIGHT)[::-1] if any(char in _TURNED for char in written) else None
 
 
-_OF_MORSE = ((_MORSE, _of_morse),)
-_READERS = (
-    (_NUMBERS, _of_numbers),
-    (_BITS, _of_bits),
+_after_number = Among(" \t\n,;:+./|_–-)\\")
+_is_sign, _after_sign = Among(_SIGNS), Among(" /|\n")
+_is_turned = Among(_TURNED)
+_may_stand_turned = Among(f"{ascii_lowercase}{_TURNED} '·˙")
+
+_Reader = tuple[re.Pattern[str], Beginnings, Callable[[str], str | None]]
+_OF_MORSE: tuple[_Reader, ...] = ((_MORSE, _morse_beginnings, _of_morse),)
+_READERS: tuple[_Reader, ...] = (
+    (_NUMBERS, _number_beginnings, _of_numbers),
+    (_BITS, _bit_beginnings, _of_bits),
     *_OF_MORSE,
-    (_BRAILLE, _of_braille),
-    (_SELECTORS, _of_selectors),
+    (_BRAILLE, _braille_beginnings, _of_braille),
+    (_SELECTORS, _selector_beginnings, _of_selectors),
 )

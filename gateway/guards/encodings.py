@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from gateway.guards.ciphers import Stretch, ciphers
 from gateway.guards.excerpts import near, reaches
+from gateway.guards.letters import Numbers
 from gateway.guards.normalise import codes_of, text_of
 from gateway.guards.pieces import left_out, quoted
+from gateway.guards.places import LONG_TEXT, Codes, matches, runs
 
 _NESTINGS = 2
-_LONG_TEXT = 2048  # characters: in a longer one counting is quicker than searching
 _LONG_PIECE = 2048  # characters between two escapes, of which the middle is too far from both to be read again
 # The set of first characters stands first and alone: the engine then skips through ordinary text quickly.
 _LOCAL = re.compile(
@@ -40,7 +41,8 @@ _HEX = re.compile(r"(?:0x)?[0-9A-Fa-f]{2}(?:[ ,:-]{0,2}+(?:0x)?[0-9A-Fa-f]{2}){3
 _QUOTED_BYTES = re.compile(r"=[0-9A-F]{2}(?:=[0-9A-F]{2}){2,}+")
 _LINE_BEFORE = re.compile(r"[A-Za-z0-9+/]{4,76}\r?\Z")
 _WRAPPED = re.compile(r"\n[A-Za-z0-9+/]{1,76}(?:\r?\n[A-Za-z0-9+/]{1,76})*+={0,2}")
-_SPREAD = re.compile(r"(?<!\S)[A-Za-z0-9+/](?: [A-Za-z0-9+/=](?!\S)){7,}+")
+_LEAST_SPREAD = 7  # characters behind the first
+_SPREAD = re.compile(rf"(?<!\S)[A-Za-z0-9+/](?: [A-Za-z0-9+/=](?!\S)){{{_LEAST_SPREAD},}}+")
 _LINE = 76  # characters of base64 at most
 _SPACES = re.compile(r"\s")
 _HEX_NOISE = re.compile(r"0x|[ ,:-]")
@@ -202,9 +204,9 @@ def _local(text: str) -> Iterator[Stretch]:
 
 def _packed(text: str) -> Iterator[Stretch]:
     """Stretches of hex and base64 that decode to text: start, end, what they say."""
-    if len(text) < _LONG_TEXT and not any(maybe.search(text) for maybe in _MAYBE_PACKED):
+    if len(text) < LONG_TEXT and not any(maybe.search(text) for maybe in _MAYBE_PACKED):
         return
-    for start, end in (*_wrapped(text), *(found.span() for found in _SPREAD.finditer(text))):
+    for start, end in (*_wrapped(text), *(found.span() for found in matches(_SPREAD, text, _spread_beginnings))):
         if said := _base64(_SPACES.sub("", text[start:end]).rstrip("="), guessed=True):
             yield start, end, said
     for found in _QUOTED_BYTES.finditer(text):
@@ -213,9 +215,9 @@ def _packed(text: str) -> Iterator[Stretch]:
     classes: NDArray[np.uint8] = _CLASSES.take(codes, mode="clip")
     digit = classes & _DIGIT
     digits = np.flatnonzero(digit)
-    runs = _runs(classes, _HEX_CHAR, _LEAST_HEX_CHARS) if len(digits) else _NO_RUNS
-    counts = _within(digits, runs[:, 0], runs[:, 1])
-    for start, end in runs[6 * counts >= runs[:, 1] - runs[:, 0]].tolist():
+    maybe_hex = runs(classes & _HEX_CHAR > 0, _LEAST_HEX_CHARS) if len(digits) else _NO_RUNS
+    counts = _within(digits, maybe_hex[:, 0], maybe_hex[:, 1])
+    for start, end in maybe_hex[6 * counts >= maybe_hex[:, 1] - maybe_hex[:, 0]].tolist():
         for found in _HEX.finditer(text, start, end):
             said = _as_text(bytes.fromhex(_HEX_NOISE.sub("", found[0])))
             if said:
@@ -224,25 +226,32 @@ def _packed(text: str) -> Iterator[Stretch]:
     small, big = classes & _LOWER, classes & _UPPER
     changes = ((small | digit)[:-1] > 0) & (big[1:] > 0)
     changes |= (((small | big)[:-1] > 0) & (digit[1:] > 0)) | ((digit[:-1] > 0) & (small[1:] > 0))
-    runs = _runs(classes, _BASE64_CHAR, _LEAST_BASE64_CHARS)
-    starts, ends = runs[:, 0], runs[:, 1]
+    together = runs(classes & _BASE64_CHAR > 0, _LEAST_BASE64_CHARS)
+    starts, ends = together[:, 0], together[:, 1]
+    hex_only = _within(np.flatnonzero(classes & _HEX_CHAR == 0), starts, ends) == 0
     packed = _within(np.flatnonzero(changes), starts, ends - 1) > 0
     packed |= np.append(codes, np.uint32(0))[ends] == ord("=")
-    digests = np.flatnonzero(packed & (ends - starts >= _LEAST_DIGEST_CHARS))
-    for at, start, end in zip(digests.tolist(), *runs[digests].T.tolist(), strict=True):
-        packed[at] = not (classes[start:end] & _HEX_CHAR).all()  # else it is hex, read above
-    for start, end in runs[packed].tolist():
+    packed &= ~hex_only | (ends - starts < _LEAST_DIGEST_CHARS)  # else it is hex, read above
+    for start, end in together[packed].tolist():
         said = _base32(text[start:end]) or _base64(text[start:end])
         if said:
             padding = len(text[end : end + 8]) - len(text[end : end + 8].lstrip("="))
             yield start, end + padding, said
-    wordlike = runs[~packed & (ends - starts >= _LEAST_WORDLIKE_CHARS) & (classes[starts] & _GROUP[0] > 0)]
+    guessed = ~packed & ~hex_only & (ends - starts >= _LEAST_WORDLIKE_CHARS)
+    wordlike = together[guessed & (classes[starts] & _GROUP[0] > 0)]
     for offset in (1, 2, 4, 5, 6) if len(wordlike) else ():
         wordlike = wordlike[classes[wordlike[:, 0] + offset] & _GROUP[offset % 4] > 0]
     for start, end in wordlike.tolist():
-        said = None if (classes[start:end] & _HEX_CHAR).all() else _base64(text[start:end], guessed=True)
-        if said:
+        if said := _base64(text[start:end], guessed=True):
             yield start, end, said
+
+
+def _spread_beginnings(codes: Codes) -> Numbers:
+    spaces = codes == ord(" ")
+    before = np.flatnonzero(spaces[1:])
+    for ahead in range(3, 2 * _LEAST_SPREAD, 2):
+        before = before[spaces.take(before + ahead, mode="clip")]
+    return before
 
 
 def _wrapped(text: str) -> Iterator[tuple[int, int]]:
@@ -250,14 +259,6 @@ def _wrapped(text: str) -> Iterator[tuple[int, int]]:
     for found in _WRAPPED.finditer(text):
         if before := _LINE_BEFORE.search(text[max(0, found.start() - _LINE) : found.start()]):
             yield found.start() - len(before[0]), found.end()
-
-
-def _runs(classes: NDArray[np.uint8], flag: int, least: int) -> NDArray[np.int64]:
-    """Starts and ends of the maximal stretches with a flag that are at least that long, [runs, 2]."""
-    padded = np.zeros(len(classes) + 2, dtype=np.bool_)
-    padded[1:-1] = classes & flag
-    bounds = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
-    return bounds[bounds[:, 1] - bounds[:, 0] >= least]
 
 
 def _within(places: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,7 +7,20 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gateway.guards.ciphers import Stretch
+from gateway.guards.letters import Numbers
 from gateway.guards.normalise import codes_of
+from gateway.guards.places import (
+    LONG_TEXT,
+    Among,
+    Codes,
+    before,
+    chained,
+    matches,
+    may_be_digit,
+    occurrences,
+    places,
+    run_starts,
+)
 
 _QUOTED = re.compile(r"""(["'`“”‘’«»「])(?P<inside>[^"'`“”‘’«»「」\n]{1,40})["'`“”‘’«»」](?P<key>\s{0,2}:)?""")
 _MOST_BETWEEN = 48  # characters between two pieces
@@ -27,7 +40,6 @@ _IN_LABELS = ("name", "first", "last", "family", "nom", "apell")
 _IN_FOREIGN_LABELS = ("имя", "имен", "фамил", "姓", "名")
 _LEAST_LABELS = 2  # one field says nothing
 _LONGEST_LABEL = 64  # characters, with all that may stand around it
-_LONG_TEXT = 2048  # characters: in a shorter one labels are looked for everywhere
 _NUMBERED = re.compile(
     r"(?<!\w)\d{1,2}[:.)=-] ?[^\W\d_](?![^\W_])(?:[ ,;\n]{1,2}\d{1,2}[:.)=-] ?[^\W\d_](?![^\W_])){3,}+"
 )
@@ -42,24 +54,44 @@ _LINK = re.compile(r"\[([^\[\]\n]{1,60})\]\([^()\s]{0,200}\)")
 _DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}+")
 _RUBBED_OUT = re.compile("[^\x08\n]\x08")
 
+_after_number = Among(":.)=-")
+_opens_nickname = Among('"“«(')
+
 
 def left_out(text: str) -> Iterator[Stretch]:
     """What may stand between the words or letters of a name, or draws it out: start, end, what is left."""
     lowered = text.casefold()
     labels = _IN_LABELS if text.isascii() else (*_IN_LABELS, *_IN_FOREIGN_LABELS)
     if sum(map(lowered.count, labels)) >= _LEAST_LABELS:
-        for start, end in _near(labels, text) if len(text) > _LONG_TEXT else ((0, len(text)),):
+        for start, end in _near(labels, text) if len(text) >= LONG_TEXT else ((0, len(text)),):
             yield from ((found.start(), found.end(), " ") for found in _LABELLED.finditer(text, start, end))
-    for found in _NUMBERED.finditer(text) if _DIGIT.search(text) else ():
+    for found in matches(_NUMBERED, text, _numbered_beginnings) if _DIGIT.search(text) else ():
         yield found.start(), found.end(), "".join(_LETTER.findall(found[0]))
-    yield from ((found.start(), found.end(), " ") for found in _MIDDLE.finditer(text))
+    yield from ((found.start(), found.end(), " ") for found in matches(_MIDDLE, text, _middle_beginnings))
     codes = codes_of(text)
     thrice = b"\1\1" in (codes[1:] == codes[:-1]).tobytes()
-    for pattern, maybe in ((_COMMAND, "\\" in text), (_LINK, "[" in text), (_DRAWN_OUT, thrice)):
-        if maybe:
-            yield from ((found.start(), found.end(), found[1]) for found in pattern.finditer(text))
+    commands = _COMMAND.finditer(text) if "\\" in text else ()
+    links = _LINK.finditer(text) if "[" in text else ()
+    drawn_out = matches(_DRAWN_OUT, text, _thrice_beginnings) if thrice else ()
+    yield from ((found.start(), found.end(), found[1]) for found in (*commands, *links, *drawn_out))
     if "\b" in text:
         yield from ((found.start(), found.end(), "") for found in _RUBBED_OUT.finditer(text))
+
+
+def _numbered_beginnings(codes: Codes) -> Numbers:
+    digits = may_be_digit(codes)
+    signs = places(digits[:-1] & _after_number(codes[1:])) + 1
+    return before(chained(signs, 3, 7), 2, digits)
+
+
+def _middle_beginnings(codes: Codes) -> Numbers:
+    spaces = places(codes[:-2] == ord(" "))
+    before: Numbers = spaces[(codes[spaces + 2] == ord(".")) | _opens_nickname(codes[spaces + 1])]
+    return before
+
+
+def _thrice_beginnings(codes: Codes) -> Numbers:
+    return run_starts(codes[1:] == codes[:-1], 2)
 
 
 def _near(labels: Sequence[str], text: str) -> Iterator[tuple[int, int]]:
@@ -68,7 +100,7 @@ def _near(labels: Sequence[str], text: str) -> Iterator[tuple[int, int]]:
     if len(lowered) != len(text):
         yield 0, len(text)
         return
-    places = sorted(found.start() for label in (*labels, "given") for found in re.finditer(label, lowered))
+    places = sorted(at for label in (*labels, "given") for at in occurrences(label, lowered))
     start = end = 0
     for at in places:
         if at - _LONGEST_LABEL > end:
