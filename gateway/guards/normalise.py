@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Final, NamedTuple
 
 import confusable_homoglyphs
@@ -171,17 +172,19 @@ class _Table:
         self.kinds = np.zeros(self.LIMIT, dtype=np.uint8)
         self.values = np.zeros(self.LIMIT, dtype=np.uint32)  # a code point, or LIMIT + index of an expansion
         self.expansions: list[str] = []
+        self._learning = Lock()  # long prompts and new policies are read in threads of their own
         self.learn(np.arange(128, dtype=np.uint32))
 
     def learn(self, codes: NDArray[np.uint32]) -> None:
-        for code in codes.tolist():
-            letters, kind = _analyse(chr(code))
-            if len(letters) == 1:
-                self.values[code] = ord(letters)
-            elif letters:
-                self.values[code] = self.LIMIT + len(self.expansions)
-                self.expansions.append(letters)
-            self.kinds[code] = kind
+        with self._learning:
+            for code in codes.tolist():
+                letters, kind = _analyse(chr(code))
+                if len(letters) == 1:
+                    self.values[code] = ord(letters)
+                elif letters:
+                    self.values[code] = self.LIMIT + len(self.expansions)
+                    self.expansions.append(letters)
+                self.kinds[code] = kind
 
     def kinds_of(self, codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
         kinds = self.kinds.take(codes)

@@ -1,14 +1,19 @@
-"""Prompts that wait to be read at the same moment are read together: the busier the gateway is, the less each costs."""
+"""Prompts that wait to be read at the same moment are read together: the busier the gateway is, the less each costs.
+
+Long ones are read apart, in a thread: it takes milliseconds, in which nobody else's tokens would be sent.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from gateway.guards.policy import Policy
 from gateway.serving.plan import Reading, Request
 
 MOST_TOGETHER = 8  # others have their turn after so many
+LONG_PROMPT_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +27,7 @@ class Desk:
     """Takes prompts and gives back what they say.
 
     Whoever comes alone is read at once. Those who come before the event loop's turn is over are read in its next ones.
+    Long prompts wait for each other: the event loop would wait for each thread that computes.
 
     Args:
         read: reads some prompts under one policy (`Planner.read_all`).
@@ -31,6 +37,7 @@ class Desk:
         self._read = read
         self._busy = False
         self._waiting: deque[_Waiting] = deque()
+        self._apart = ThreadPoolExecutor(max_workers=1, thread_name_prefix="long-prompt")
 
     async def reading(self, request: Request, policy: Policy) -> Reading:
         """What a prompt says.
@@ -39,6 +46,8 @@ class Desk:
             Exception: whatever reading this prompt raises; that of another does not matter.
         """
         loop = asyncio.get_running_loop()
+        if len(request.prompt["prompt_token_ids"]) >= LONG_PROMPT_TOKENS:
+            return (await loop.run_in_executor(self._apart, self._read, [request], policy))[0]
         if not self._busy:
             self._busy = True
             loop.call_soon(self._take)

@@ -44,7 +44,6 @@ Result = TypeVar("Result")
 
 NEWER_EVERY_S = 0.1  # an answer looks for a newer policy so often: hundreds a second may come
 OWN_QUESTIONS_AT_ONCE = 4
-LONG_PROMPT_TOKENS = 4096  # read in a thread: it takes milliseconds, in which nobody else's tokens would be sent
 
 
 class NoPolicy(GracefulHTTPError):
@@ -207,10 +206,7 @@ class Generation:
         began = time.perf_counter()
         with span_apart("chat.examine", prompt_tokens=len(request.prompt["prompt_token_ids"])) as record:
             try:
-                if len(request.prompt["prompt_token_ids"]) < LONG_PROMPT_TOKENS:
-                    reading = await self._desk.reading(request, policy)
-                else:
-                    reading = await asyncio.to_thread(self._planner.read, request, policy)
+                reading = await self._desk.reading(request, policy)
             except Exception as error:
                 self._failed(error)
             else:

@@ -116,12 +116,8 @@ class Planner:
         """The rendered prompt."""
         return self._table.text(request.prompt["prompt_token_ids"]).text
 
-    def read(self, request: Request, policy: Policy) -> Reading:
-        """Examine the prompt."""
-        return self.read_all([request], policy)[0]
-
     def read_all(self, requests: Sequence[Request], policy: Policy) -> list[Reading]:
-        """As `read`, for several prompts: that most are about nobody is found out for many of them at once."""
+        """Examine some prompts: that most are about nobody is found out for many of them at once."""
         texts = [self._table.text(request.prompt["prompt_token_ids"]) for request in requests]
         found = policy.examine_all([decoded.text for decoded in texts])
         return [

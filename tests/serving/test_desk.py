@@ -1,6 +1,7 @@
 """Prompts that wait at the same moment are read together, each for itself where something is found or goes wrong."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from gateway.guards.policy import Policy, Target, compile_policy
 from gateway.guards.tokens import TokenTable
-from gateway.serving.desk import MOST_TOGETHER, Desk
+from gateway.serving.desk import LONG_PROMPT_TOKENS, MOST_TOGETHER, Desk
 from gateway.serving.plan import Planner, Reading, Request
 
 POLICY = compile_policy(1, {"a": Target("a", ("Rabo Kelrin",))})
@@ -99,3 +100,25 @@ async def test_whoever_comes_alone_is_read_at_once() -> None:
             asking.send(None)
         await asyncio.sleep(0)
     assert counted.sizes == [1, 1, 1]
+
+
+async def test_others_are_read_while_a_long_prompt_is_and_no_second_long_one() -> None:
+    counted = Counted()
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def read(requests: Sequence[Request], policy: Policy) -> list[Reading]:
+        if threading.current_thread() is not threading.main_thread():
+            begun.release()
+            assert go_on.wait(10)
+        return counted.read(requests, policy)
+
+    desk = Desk(read)
+    long = [f"Rabo Kelrin {number}".ljust(LONG_PROMPT_TOKENS, ".") for number in range(3)]
+    asking = [asyncio.create_task(desk.reading(asked(text), POLICY)) for text in long]
+    assert await asyncio.to_thread(begun.acquire, timeout=10)
+    assert (await desk.reading(asked("R a b o K e l r i n"), POLICY)).subjects == {"a"}
+    assert not begun.acquire(blocking=False)
+    go_on.set()
+    readings = await asyncio.gather(*asking)
+    assert [reading.decoded.text for reading in readings] == long
+    assert all(reading.subjects == {"a"} for reading in readings)

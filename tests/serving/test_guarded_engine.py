@@ -26,9 +26,10 @@ from gateway.guards.policy import Policy, Target, compile_policy
 from gateway.guards.response import refusal
 from gateway.guards.sample import PromptSample
 from gateway.serving import guarded_engine
+from gateway.serving.desk import LONG_PROMPT_TOKENS
 from gateway.serving.errors import SwapFailed
 from gateway.serving.fields import guards_mode
-from gateway.serving.generation import LONG_PROMPT_TOKENS, GuardFailed, NoPolicy
+from gateway.serving.generation import GuardFailed, NoPolicy
 from gateway.serving.guarded_engine import GuardedEngine
 from gateway.serving.logits_guard import TABLES_KEY
 from tests.serving.server import Recorder
