@@ -38,6 +38,7 @@ class Jobs:
     def __init__(self, connection: redis.Redis, store: WorkerStore) -> None:
         self._connection = connection
         self._store = store
+        self._cursor = "0"
         self.queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
 
     @classmethod
@@ -60,8 +61,11 @@ class Jobs:
         return True
 
     def reconcile(self) -> int:
-        """Gives a job to every request that needs one and has none; returns how many were missing."""
-        waiting = self._store.waiting()
+        """Gives a job to requests that need one and have none; returns how many were missing.
+
+        Each call looks at some more of those that wait, so that thousands cost no more than a few.
+        """
+        self._cursor, waiting = self._store.waiting(self._cursor)
         with store_errors():
             queued = set(self.queue.job_ids) if waiting else set()
             missing = 0

@@ -37,6 +37,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
 MIN_PROGRESS = 0.01
 PATIENCE_S = 600.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 2.0
+SLICE = 200  # of the requests that wait for a worker, looked at in one go
 SILENCE_S = 5.0  # progress is not reported so soon after a report that got no answer
 
 
@@ -232,9 +233,13 @@ class WorkerStore:
         """The erasure failed; the guard stays on. Everybody sees `reason`: fixed text, nothing of the subject."""
         self._attempt("fail", attempt, reason, json.dumps(verification) if verification is not None else "")
 
-    def waiting(self) -> list[tuple[str, State]]:
-        """Requests that need a worker and have none at them."""
-        return [(id_, State(state)) for id_, state in self._run("work")]
+    def waiting(self, cursor: str = "0") -> tuple[str, list[tuple[str, State]]]:
+        """Requests that need a worker and have none at them, of about `SLICE` looked at; the cursor of the next ones.
+
+        It is "0" at the end. A request that waits all the while is met in every round, possibly twice.
+        """
+        following, *found = self._run("work", cursor, SLICE)
+        return following, [(id_, State(state)) for id_, state in found]
 
     def adapters_in_use(self) -> tuple[bool, frozenset[str]]:
         """Whether no worker is at anything, and the digests of adapters that are needed."""

@@ -32,6 +32,12 @@ class Desk:
         digest = changes.composite.digest if changes.composite else ""
         return await self.store.acknowledge(replica, changes.mark, digest if adapter is None else adapter)
 
+    def waiting(self) -> list[tuple[str, State]]:
+        """What needs a worker and has none; few enough to be told in one go."""
+        rest, found = self.worker.waiting()
+        assert rest == "0"
+        return found
+
     async def state(self, id_: str) -> State:
         return (await self.store.get(id_)).state
 

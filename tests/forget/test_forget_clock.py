@@ -66,7 +66,7 @@ async def test_an_attempt_keeps_its_request_and_a_dead_one_loses_it(
     held, other = WorkerStore.from_url(redis_url, SEALER), WorkerStore.from_url(redis_url, SEALER)
     held.begin(id_)
     clock.ahead_s = jump_s
-    assert other.waiting() == []
+    assert other.waiting() == ("0", [])
     with pytest.raises(NothingToDo):
         other.begin(id_)
     for _ in range(5):  # time goes on, heartbeat by heartbeat

@@ -38,7 +38,7 @@ async def test_erased_needs_verification_and_the_adapter_on_every_replica(desk: 
     measured_on = request.erasure.composite_digest
     assert request.verification == {"forget_recall": 0.0, "composite_digest": measured_on}
     assert (request.erasure.composite_stage, request.erasure.attempt) == ("trained", 1)
-    assert desk.worker.waiting() == []
+    assert desk.waiting() == []
 
 
 async def test_whom_nobody_is_told_of_through_others_is_carried_on_until_measured_again(desk: Desk) -> None:
@@ -93,7 +93,7 @@ async def test_withdraw_without_an_earlier_composite_rebuilds(desk: Desk) -> Non
     assert await desk.store.withdraw(first) is True
     await desk.acknowledge()
     assert await desk.state(first) is State.WITHDRAWING, "its share of the adapter is still live"
-    assert desk.worker.waiting() == [(first, State.WITHDRAWING)]
+    assert desk.waiting() == [(first, State.WITHDRAWING)]
     attempt = desk.worker.begin(first)
     assert attempt.state is State.WITHDRAWING
     with pytest.raises(CompositeConflict):
@@ -101,7 +101,7 @@ async def test_withdraw_without_an_earlier_composite_rebuilds(desk: Desk) -> Non
     desk.worker.publish_composite(attempt, composite(second, verified=[second]))
     await desk.acknowledge()
     assert (await desk.state(first), await desk.state(second)) == (State.WITHDRAWN, State.ERASED)
-    assert desk.worker.waiting() == []
+    assert desk.waiting() == []
 
 
 async def test_an_earlier_composite_that_was_not_verified_does_not_do(desk: Desk) -> None:
@@ -164,7 +164,7 @@ async def test_a_verification_carries_over_until_a_recheck_fails(desk: Desk) -> 
     desk.worker.publish_composite(attempt, composite(first, second, verified=[second]), regressed=frozenset({first}))
     await desk.acknowledge()
     assert (await desk.state(first), await desk.state(second)) == (State.GUARDED, State.ERASED)
-    assert desk.worker.waiting() == [(first, State.GUARDED)]
+    assert desk.waiting() == [(first, State.GUARDED)]
 
 
 async def test_earlier_composites_do_not_pile_up(desk: Desk, raw: redis.Redis) -> None:

@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 from gateway.forget import jobs as jobs_module
 from gateway.forget.jobs import Jobs
 from gateway.forget.model import State
+from gateway.forget.scripts import ROOT
 from gateway.forget.worker_store import WorkerStore
 from tests.forget.desk import SEALER, Desk, composite, until
 
@@ -67,6 +68,21 @@ async def test_reconcile_finds_what_has_no_job(desk: Desk, jobs: Jobs) -> None:
     assert jobs.reconcile() == 0, "it only waits for the replicas"
 
 
+async def test_reconcile_looks_at_some_of_thousands_and_in_time_at_all(jobs: Jobs, raw: redis.Redis) -> None:
+    ids = {f"{number:04}" for number in range(2000)}
+    for id_ in ids:
+        raw.hset(f"{ROOT}:request:{id_}", "state", "guarded")
+    raw.sadd(f"{ROOT}:work", *ids)
+    found = [jobs.reconcile() for _ in range(3)]
+    assert all(0 < count < 400 for count in found)
+    while sum(found) < 2000:
+        assert len(found) < 20
+        found.append(jobs.reconcile())
+    assert {id_.removeprefix("erase-") for id_ in jobs.queue.job_ids} == ids
+    raw.delete(jobs.queue.key)
+    assert sum(jobs.reconcile() for _ in range(len(found) + 1)) == 2000, "and round again"
+
+
 async def test_reconcile_takes_over_from_the_dead(desk: Desk, jobs: Jobs) -> None:
     id_ = await desk.guarded()
     jobs.enqueue("erase", id_)
@@ -78,7 +94,7 @@ async def test_reconcile_takes_over_from_the_dead(desk: Desk, jobs: Jobs) -> Non
     job.set_status("started")
     job.save()
     hasty.verifying(hasty.begin(id_))
-    await until(desk.worker.waiting)
+    await until(desk.waiting)
     assert jobs.reconcile() == 1
     work_off(jobs)
     assert ran == [("erase", id_)]

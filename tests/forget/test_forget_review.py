@@ -31,7 +31,7 @@ async def history(desk: Desk, id_: str) -> list[State]:
 async def test_what_awaits_review_is_enforced_nowhere(desk: Desk) -> None:
     version = (await desk.store.policy()).version
     id_ = await awaiting(desk)
-    assert await enforced(desk) == set() and desk.worker.waiting() == []
+    assert await enforced(desk) == set() and desk.waiting() == []
     assert (await desk.store.policy()).version == version, "no replica hears of it"
     assert (await desk.store.get(id_)).protection.level == "none"
 
@@ -43,7 +43,7 @@ async def test_approved(desk: Desk) -> None:
     await desk.acknowledge()
     request = await desk.store.get(id_)
     assert (request.state, request.protection.level) == (State.GUARDED, "guard")
-    assert [waiting for waiting, _ in desk.worker.waiting()] == [id_]
+    assert [waiting for waiting, _ in desk.waiting()] == [id_]
     assert await history(desk, id_) == [State.AWAITING_REVIEW, State.RECEIVED, State.GUARDED]
 
 
@@ -87,11 +87,11 @@ async def test_a_hold_stops_the_work_and_not_the_guard(desk: Desk) -> None:
     await desk.acknowledge()
     request = await desk.store.get(id_)
     assert (request.state, request.protection.level) == (State.ON_HOLD, "guard")
-    assert await enforced(desk) == {id_} and desk.worker.waiting() == []
+    assert await enforced(desk) == {id_} and desk.waiting() == []
     with pytest.raises(IllegalTransition):
         await desk.store.review(id_, "hold")
     assert await desk.store.review(id_, "release") is State.GUARDED
-    assert [waiting for waiting, _ in desk.worker.waiting()] == [id_]
+    assert [waiting for waiting, _ in desk.waiting()] == [id_]
     assert desk.worker.begin(id_).number == 1
 
 

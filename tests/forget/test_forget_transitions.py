@@ -173,14 +173,14 @@ async def test_other_kinds_stay_guarded_and_say_why(desk: Desk) -> None:
     assert request.erasure.method == "guard_only"
     with pytest.raises(NothingToDo):
         desk.worker.begin(id_)
-    assert desk.worker.waiting() == []
+    assert desk.waiting() == []
 
 
 async def test_a_person_who_is_only_guarded_is_asked_about_once(desk: Desk) -> None:
     id_ = await desk.guarded(erase="guard_only")
-    assert desk.worker.waiting() == [(id_, State.GUARDED)]
+    assert desk.waiting() == [(id_, State.GUARDED)]
     attempt = desk.worker.begin(id_)
-    assert attempt.state is State.GUARDED and desk.worker.waiting() == []
+    assert attempt.state is State.GUARDED and desk.waiting() == []
     with pytest.raises(IllegalTransition):
         desk.worker.publish_composite(attempt, composite(id_, verified=[id_]))
     with pytest.raises(IllegalTransition):
@@ -191,7 +191,7 @@ async def test_a_person_who_is_only_guarded_is_asked_about_once(desk: Desk) -> N
     assert learnt.phrases == ("Lisbon",) and learnt.attributes == ("birthplace",) and "Ivy" in learnt.names
     request = await desk.store.get(id_)
     assert (request.state, request.erasure.method, request.erasure.stage) == (State.GUARDED, "guard_only", None)
-    assert desk.worker.waiting() == []
+    assert desk.waiting() == []
     with pytest.raises(NothingToDo):
         desk.worker.begin(id_)
 
@@ -204,7 +204,7 @@ async def test_asking_about_a_guarded_person_is_given_up_in_the_end(desk: Desk) 
             raise SystemExit
     with pytest.raises(NothingToDo):
         desk.worker.begin(id_)
-    assert desk.worker.waiting() == []
+    assert desk.waiting() == []
     assert await desk.state(id_) is State.GUARDED
     await desk.store.withdraw(id_)
     await desk.acknowledge()
@@ -253,7 +253,7 @@ async def test_an_attempt_is_exclusive_until_its_lease_ends(desk: Desk, redis_ur
     first = hasty.begin(id_)
     with pytest.raises(NothingToDo):
         desk.worker.begin(id_)
-    await until(desk.worker.waiting)
+    await until(desk.waiting)
     second = desk.worker.begin(id_)
     assert (first.number, second.number) == (1, 2)
     with pytest.raises(StaleAttempt):
@@ -265,7 +265,7 @@ async def test_a_verification_that_died_is_taken_over(desk: Desk) -> None:
     id_ = await desk.guarded()
     hasty = WorkerStore(desk.worker._client, SEALER, lease_s=0.01)
     hasty.verifying(hasty.begin(id_))
-    await until(desk.worker.waiting)
+    await until(desk.waiting)
     assert desk.worker.begin(id_).state is State.ERASING
 
 
@@ -273,9 +273,9 @@ async def test_attempts_are_bounded(desk: Desk) -> None:
     id_ = await desk.guarded()
     hasty = WorkerStore(desk.worker._client, SEALER, lease_s=0.001)
     for _ in range(MAX_ATTEMPTS):
-        await until(desk.worker.waiting)
+        await until(desk.waiting)
         hasty.begin(id_)
-    await until(desk.worker.waiting)
+    await until(desk.waiting)
     with pytest.raises(NothingToDo):
         hasty.begin(id_)
     request = await desk.store.get(id_)
@@ -295,7 +295,7 @@ async def test_holding_renews_and_a_crash_gives_back(desk: Desk) -> None:
         raise ZeroDivisionError
     with pytest.raises(StaleAttempt):
         hasty.progress(attempt, "training", 0.5)
-    assert desk.worker.waiting() == [], "the next attempt waits"
+    assert desk.waiting() == [], "the next attempt waits"
     assert await desk.state(id_) is State.ERASING
 
 
@@ -306,7 +306,7 @@ async def test_failure_keeps_the_guard_and_says_why(desk: Desk) -> None:
     request = await desk.store.get(id_)
     assert (request.state_reason, request.verification) == ("the weights still answer", {"forget_recall": 0.4})
     assert request.protection.level == "guard"
-    assert desk.worker.waiting() == []
+    assert desk.waiting() == []
 
 
 async def test_knowledge_reaches_the_guard(desk: Desk) -> None:

@@ -53,7 +53,7 @@ class Walk:
             await self.desk.store.acknowledge(replica, mark, digest)
 
     async def begin(self) -> None:
-        for id_, _ in self.worker.waiting():
+        for id_, _ in self.desk.waiting():
             try:
                 attempt = self.worker.begin(id_)
             except NothingToDo:
@@ -129,7 +129,7 @@ class Walk:
                 await self.desk.store.retry(id_)
         for _ in range(1000):
             states = [await self.desk.state(id_) for id_ in self.ids]
-            if AT_REST.issuperset(states) and not self.desk.worker.waiting():
+            if AT_REST.issuperset(states) and not self.desk.waiting():
                 return
             await self.load()
             await self.acknowledge()
@@ -156,4 +156,4 @@ async def test_nothing_is_lost_or_stuck(desk: Desk, seed: int) -> None:
             wanted = State.GUARDED if request.erase == "guard_only" else State.ERASED
             assert request.state in (wanted, State.FAILED), request.state_history
             assert request.state is wanted or "too often" in request.state_reason
-    assert desk.worker.waiting() == []
+    assert desk.waiting() == []

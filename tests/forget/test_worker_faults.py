@@ -72,7 +72,7 @@ async def finish(desk: Desk, workers: Workers, *jobs: tuple[str, str]) -> None:
 
     async def is_free() -> bool:
         await desk.acknowledge()
-        return waiting.isdisjoint(with_work_left(desk)) or waiting <= {id_ for id_, _ in desk.worker.waiting()}
+        return waiting.isdisjoint(with_work_left(desk)) or waiting <= {id_ for id_, _ in desk.waiting()}
 
     await until(is_free)
     assert workers.do(*jobs) == 0
