@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import uvloop
+from fastapi import FastAPI
 from rich.console import Console
 
 from gateway import metrics
@@ -24,6 +25,7 @@ from gateway.serving.environment import has_gpu, prepare_environment
 from gateway.serving.errors import ServingError
 from gateway.serving.host import ServeOptions, Serving, serve
 from gateway.settings import Settings
+from gateway.unanswered import answer_in_style
 from gateway.worker_process import WorkerProcess
 from unlearn_engine.demo import BASE_PATH
 
@@ -117,7 +119,12 @@ class _Gateway:
                 ),
             ]
             observer = metrics.PrometheusObserver()
-            await serve(options, on_ready, routers, self._tell, observer=observer, configure=plane.guard)
+
+            def configure(app: FastAPI) -> None:
+                answer_in_style(app)
+                plane.guard(app)
+
+            await serve(options, on_ready, routers, self._tell, observer=observer, configure=configure)
 
     async def _apply(self, policy: Policy) -> None:
         assert self._serving is not None  # noqa: S101 the replica runs only once the engine serves

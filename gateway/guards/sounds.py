@@ -22,7 +22,7 @@ _LEAST_STEM = 4
 _PARTICLE = 2  # characters that Korean may write on to a name
 _MOST_BETWEEN = 3
 _CASED = (0x370, 0x590)  # Greek, Cyrillic, Armenian
-_CJK = (0x3040, 0xA000)
+_CJK, _KATAKANA = (0x3040, 0xA000), (0x30A0, 0x3100)
 
 
 class _Among:
@@ -70,9 +70,10 @@ class SpokenText:
         kinds = kinds_of(codes)
         letters = codes >= FIRST_FOREIGN
         letters &= (kinds != Kind.SEPARATOR) & (kinds != Kind.DIGIT) & (kinds != Kind.BARRIER)
-        katakana = letters & (codes >= 0x30A0) & (codes < 0x3100)
-        change = np.ones(len(codes) + 1, dtype=np.bool_)
-        change[1:-1] = (letters[1:] != letters[:-1]) | (katakana[1:] != katakana[:-1])
+        change = np.zeros(len(codes) + 1, dtype=np.bool_)
+        for among in (letters, letters & _within(codes, _CJK), letters & _within(codes, _KATAKANA)):
+            change[1:-1] |= among[1:] != among[:-1]  # Хода出生在哪里 are two words
+        change[0] = change[-1] = True
         bounds = np.flatnonzero(change)
         lettered = letters[bounds[:-1]]
         self._starts, self._ends = bounds[:-1][lettered], bounds[1:][lettered]

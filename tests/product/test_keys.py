@@ -71,6 +71,26 @@ def test_nobody_gets_in_without(service: Service) -> None:
     assert {service.http.get(path).status_code for path in ("/health", "/ready")} == {200}
 
 
+def test_what_no_route_answers_is_told_in_the_style_of_the_route(service: Service) -> None:
+    key = keys(service, "create", "--name", "admin", "--scope", "chat", "--scope", "forget:admin")
+    headers = {"Authorization": f"Bearer {key}"}
+    deadline = time.monotonic() + 10
+    while (unknown := service.http.get("/v1/nowhere", headers=headers)).status_code == 401:
+        assert time.monotonic() < deadline
+    assert (unknown.status_code, unknown.headers["content-type"]) == (404, "application/problem+json")
+    assert unknown.json()["code"] == "not_found"
+    wrong = service.http.delete("/v1/chat/completions", headers=headers)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    assert wrong.json()["error"]["code"] == "method_not_allowed"
+    fields = service.http.post("/v1/messages", json={"model": "demo", "max_tokens": 0}, headers=headers)
+    assert (fields.status_code, fields.json()["type"]) == (400, "error")
+    assert "max_tokens" in fields.json()["error"]["message"]
+    client(service, key).chat.completions.create(model="demo", messages=QUESTION, max_tokens=1)
+    with pytest.raises(openai.BadRequestError) as named:
+        client(service, key).chat.completions.create(model="demo", messages=[{"role": "robot"}])  # type: ignore[typeddict-item]
+    assert named.value.body is not None and "messages" in named.value.message
+
+
 def test_metrics_have_a_scope_of_their_own(service: Service) -> None:
     key = keys(service, "create", "--name", "prometheus", "--scope", "metrics")
     headers = {"Authorization": f"Bearer {key}"}
