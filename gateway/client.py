@@ -129,4 +129,6 @@ class GatewayClient:
             problem = response.json()
         except ValueError:
             problem = {}
-        raise GatewayError(problem.get("detail") or problem.get("title") or f"HTTP {response.status_code}")
+        fields = [f"{wrong['field']}: {wrong['message']}" for wrong in problem.get("errors", ())]
+        told = "; ".join(fields) or problem.get("detail") or problem.get("title")
+        raise GatewayError(told or f"HTTP {response.status_code}")

@@ -35,13 +35,21 @@ def _on_redis(
     config: Path | None,
     data_dir: Path | None,
     url: str | None,
+    *,
+    new: bool = False,
 ) -> Result:
+    """`work` with the store of a gateway, which is there already unless it may be `new`."""
     import asyncio
 
     from gateway.actor import acting
     from gateway.forget.embedded import EmbeddedRedis
+    from gateway.forget.errors import EmbeddedRedisError
 
     settings = read_settings(config, data_dir=data_dir, redis_url=url)
+    if not (new or settings.redis_url or (settings.data_dir / "redis").exists()):
+        raise EmbeddedRedisError(
+            f"there is no store in {settings.data_dir}: give the gateway's --data-dir, or --redis-url"
+        )
     with contextlib.ExitStack() as stack:
         # A second server on the folder of a running gateway waits; the store is the first one's.
         url = settings.redis_url or stack.enter_context(EmbeddedRedis(settings.data_dir)).url
@@ -50,7 +58,12 @@ def _on_redis(
 
 
 def _with_store(
-    work: Callable[["KeyStore"], Awaitable[Result]], config: Path | None, data_dir: Path | None, redis_url: str | None
+    work: Callable[["KeyStore"], Awaitable[Result]],
+    config: Path | None,
+    data_dir: Path | None,
+    redis_url: str | None,
+    *,
+    new: bool = False,
 ) -> Result:
     from gateway.security.key_store import KeyStore
 
@@ -61,7 +74,7 @@ def _with_store(
         finally:
             await store.aclose()
 
-    return _on_redis(run, config, data_dir, redis_url)
+    return _on_redis(run, config, data_dir, redis_url, new=new)
 
 
 def rotate_key(data_dir: DataDir = None, redis_url: RedisUrl = None, config: Config = None) -> None:
@@ -118,7 +131,7 @@ def create(
     except ValidationError as error:
         problem = error.errors()[0]
         raise typer.BadParameter(f"{problem['loc'][0]}: {problem['msg']}") from None
-    made = _with_store(lambda store: make(store, wanted), config, data_dir, redis_url)
+    made = _with_store(lambda store: make(store, wanted), config, data_dir, redis_url, new=True)
     assert made is not None  # noqa: S101 nobody else has a new id
     print(made.model_dump_json() if as_json else made.key)
 

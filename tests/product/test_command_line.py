@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.client import GatewayError
+from gateway.forget.errors import EmbeddedRedisError
 from unlearn_engine.demo.vocabulary import LANGUAGES
 
 runner = CliRunner()
@@ -57,6 +58,14 @@ def test_no_gateway_is_told_with_what_to_do() -> None:
     result = runner.invoke(app, ["requests", "--url", "http://127.0.0.1:9"])
     assert isinstance(result.exception, GatewayError)
     assert "unlearn-gateway serve" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", [["keys", "list"], ["keys", "revoke", "0123"], ["rotate-key"]])
+def test_a_folder_without_a_store_is_told_and_left_alone(tmp_path: Path, command: list[str]) -> None:
+    result = runner.invoke(app, [*command, "--data-dir", str(tmp_path / "elsewhere")])
+    assert isinstance(result.exception, EmbeddedRedisError)
+    assert "--data-dir" in str(result.exception)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_folder_without_a_model_is_refused_at_once(tmp_path: Path) -> None:
