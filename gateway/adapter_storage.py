@@ -18,6 +18,7 @@ REASONS = {
     "PermissionError": "these credentials are refused: they must be good to list, read and write there",
     "EndpointConnectionError": "the storage does not answer: look at the network, and at AWS_ENDPOINT_URL if it is set",
     "NoCredentialsError": "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile",
+    "ValueError": "UNLEARN_ADAPTERS_URL does not begin as an address that fsspec knows, such as s3://",
     "ImportError": "its library is missing: install the extra s3, or the package of fsspec for this kind of storage",
 }
 
@@ -40,6 +41,26 @@ class AdapterStorage:
         self.folder = folder
         self._url = url
         self._verified: dict[str, Path] = {}
+        self.problem: str | None = None  # at the last look
+
+    def look(self, *, publishes: bool = False) -> str | None:
+        """Whether what all machines share can be read, and written by whoever publishes; what is wrong and what to do.
+
+        A file of no bytes is written for that; nothing is done where they share their folders.
+        """
+        if self._url is None:
+            return None
+        try:
+            with _explained("adapters cannot be shared"):
+                storage, root = _opened(self._url)
+                if publishes:
+                    storage.pipe_file(f"{root}/.writable", b"")
+                _list(storage, root)
+        except AdapterUnavailable as error:
+            self.problem = str(error)
+        else:
+            self.problem = None
+        return self.problem
 
     def fetch(self, digest: str, published_at: str) -> Path:
         """A folder of this machine with the adapter of this digest.
@@ -105,6 +126,18 @@ def _opened(url: str) -> tuple[Any, str]:
     storage, root = url_to_fs(url)
     storage.invalidate_cache()
     return storage, str(root)
+
+
+def _list(storage: Any, root: str) -> None:
+    """Raises what the library raises if this is not there; a prefix in a bucket is there without an object, too."""
+    try:
+        storage.ls(root, detail=False)
+    except FileNotFoundError:
+        bucket, _, prefix = root.partition("/")
+        if not bucket or not prefix:
+            raise
+        with suppress(PermissionError):  # it may be ours to list the prefix only
+            storage.ls(bucket, detail=False)
 
 
 @contextmanager

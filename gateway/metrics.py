@@ -15,6 +15,7 @@ requests_by_state = Gauge("unlearn_requests", "Forget requests by state", ["stat
 jobs_by_status = Gauge("unlearn_jobs", "Erasure jobs by status", ["status"])
 policy_version = Gauge("unlearn_policy_version", "Version of the policy that this replica enforces")
 store_up = Gauge("unlearn_store_up", "1 while the store answers")
+adapter_storage_up = Gauge("unlearn_adapter_storage_up", "1 while the shared storage for adapters can be used")
 ready = Gauge("unlearn_ready", "1 while this replica is ready")
 orphans = Gauge("unlearn_orphans", "Requests guarded here that the store has lost: raise an alarm if not 0")
 verification_score = Gauge(

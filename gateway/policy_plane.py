@@ -43,7 +43,7 @@ from gateway.serving.errors import ServingError
 from gateway.settings import Settings
 from gateway.traced import Traced
 from gateway.tracing import start_tracing, tracing
-from gateway.upkeep import note_use, purge, reconcile, show_metrics
+from gateway.upkeep import note_use, purge, reconcile, show_metrics, watch_adapters
 from gateway.worker_process import WorkerState
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,14 @@ class PolicyPlane:
             opendsr_router(self.settings, self.store, self.signer),
             key_router(self.keys),
             audit_router(self.audit_log, self.signer),
-            readiness_router(self.replica, self.opened.is_set, lambda: self.background.failing, closing, worker),
+            readiness_router(
+                self.replica,
+                self.opened.is_set,
+                lambda: self.background.failing,
+                closing,
+                worker,
+                lambda: self.storage.problem,
+            ),
         ]
 
     def guard(self, app: FastAPI) -> None:
@@ -129,6 +136,8 @@ class PolicyPlane:
         run("callbacks", callbacks(self.settings, self.outbox, self.sealer, self.signer).run)
         run("retention", lambda: purge(self.store, self.settings.training_inputs_kept_s))
         run("metrics", lambda: show_metrics(self.replica, self.store, self.jobs, self.outbox))
+        if self.settings.adapters_url is not None:
+            run("adapters", lambda: watch_adapters(self.storage))
         run("key_use", lambda: note_use(self.keys, self.used))
         if not self.opened.is_set():
             run("store", self._open_when_there)

@@ -21,6 +21,7 @@ class Readiness(BaseModel):
     orphans: int
     failing: list[str] = Field(description="parts of what runs in the background that fail, and are started again")
     worker: WorkerState
+    adapters: str | None = Field(description="what is wrong with the storage for adapters, if replicas share one")
 
 
 def readiness_router(
@@ -29,6 +30,7 @@ def readiness_router(
     failing: Callable[[], list[str]],
     closing: Callable[[], bool],
     worker: Callable[[], WorkerState],
+    adapters: Callable[[], str | None],
 ) -> APIRouter:
     """`opened` says whether the store was ever reached, and is ours."""
     router = APIRouter(tags=["operations"])
@@ -39,7 +41,8 @@ def readiness_router(
 
         `store_unavailable` (Redis is away, for too long, or was never there), `catching_up`, `policy_unreadable` (a
         record does not open with these keys), `closing`. A part that fails in the background and is none of the policy
-        (callbacks, retention) makes nobody unready: it is named in `failing`.
+        (callbacks, retention) makes nobody unready: it is named in `failing`. Nor does a storage for adapters that
+        cannot be used (`adapters`): what is enforced stays.
         """
         reason: Unready | Literal["closing"] | None = replica.unready
         if closing():
@@ -54,6 +57,7 @@ def readiness_router(
             orphans=replica.orphans,
             failing=failing(),
             worker=worker(),
+            adapters=adapters(),
         )
         return JSONResponse(readiness.model_dump(), 200 if readiness.ready else 503)
 

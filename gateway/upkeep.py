@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 
 from gateway import metrics
 from gateway.actor import acting
+from gateway.adapter_storage import AdapterStorage
 from gateway.forget.errors import StoreUnavailable
 from gateway.forget.jobs import RECONCILE_EVERY_S, Jobs
 from gateway.forget.outbox import Outbox
@@ -12,7 +14,10 @@ from gateway.forget.replica import Replica
 from gateway.forget.store import Store
 from gateway.security.key_store import KeyStore
 
+logger = logging.getLogger(__name__)
+
 PURGE_EVERY_S = 60.0
+LOOK_EVERY_S = 30.0  # at the storage for adapters
 NOTE_USE_EVERY_S = 60.0
 MEASURED = 200  # erased requests, the newest, over which measures are averaged
 
@@ -55,6 +60,18 @@ async def reconcile(jobs: Jobs) -> None:
         with contextlib.suppress(StoreUnavailable):
             await asyncio.to_thread(jobs.reconcile)
         await asyncio.sleep(RECONCILE_EVERY_S)
+
+
+async def watch_adapters(storage: AdapterStorage) -> None:
+    """What is wrong with the storage for adapters is told when it is noticed, and counted while it lasts."""
+    told = None
+    while True:
+        problem = await asyncio.to_thread(storage.look)
+        metrics.adapter_storage_up.set(problem is None)
+        if problem != told:
+            logger.error(problem or "adapters can be shared again")
+            told = problem
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def purge(store: Store, kept_s: float) -> None:

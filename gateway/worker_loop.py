@@ -93,6 +93,8 @@ def work(settings: Settings) -> None:
         eraser = Eraser(folder, settings.adapters_dir, layer_map, domain, threads=threads, placement=placement)
         print(LOADED, flush=True)
         storage = AdapterStorage(settings.adapters_dir, settings.adapters_url)
+        if problem := storage.look(publishes=True):
+            logger.error("%s; until then nothing can be erased", problem)
         take_jobs(ErasureWorker(store, eraser, storage), url)
 
 

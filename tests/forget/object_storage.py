@@ -34,6 +34,16 @@ class ObjectStorage:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Whoever has the credentials may list and read, until the block ends."""
+        iam = _client("iam", self.endpoint, self.access_key, self.secret_key)
+        _allow(iam, "s3:List*", "s3:Get*")
+        try:
+            yield
+        finally:
+            _allow(iam, "s3:*")
+
     def client(self) -> Any:
         """A plain client of it."""
         return _client("s3", self.endpoint, self.access_key, self.secret_key)
@@ -77,9 +87,16 @@ def _holder(endpoint: str) -> tuple[str, str]:
     """Makes somebody who may use S3; from then on nobody else may anything."""
     iam = _client("iam", endpoint)
     iam.create_user(UserName="gateway")
-    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam.put_user_policy(UserName="gateway", PolicyName="adapters", PolicyDocument=policy)
+    _allow(iam, "s3:*")
     key = iam.create_access_key(UserName="gateway")["AccessKey"]
     httpx.post(f"{endpoint}/moto-api/reset-auth", content="0").raise_for_status()
     return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def _allow(iam: Any, *actions: str) -> None:
+    statements = [
+        {"Effect": "Allow", "Action": [*actions], "Resource": "*"},
+        {"Effect": "Allow", "Action": "iam:PutUserPolicy", "Resource": "*"},
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_user_policy(UserName="gateway", PolicyName="adapters", PolicyDocument=policy)
