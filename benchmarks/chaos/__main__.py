@@ -66,7 +66,7 @@ async def run(kills: int, requests: int, seed: int, replicas: int, folder: Path)
         "withdrawn": sum(asked.withdrawn for asked in clients.asked),
         "guard_checks_during_kills": clients.guard_checks,
         "tries": clients.tries,
-        "refused": clients.refused,
+        "refused": dict(clients.refusals.most_common()),
         "seconds": {"until_last_kill": round(killed_s, 1), "until_settled": round(settled_s, 1)},
         "findings": {name: found for name, found in vars(verdict).items() if found},
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,13 +34,13 @@ class Asked:
 
 
 class Clients:
-    """Talks to any of the replicas at `urls()`; counts answers that were no success."""
+    """Talks to any of the replicas at `urls()`; counts why answers were no success."""
 
     def __init__(self, http: httpx.AsyncClient, urls: Urls, rng: random.Random) -> None:
         self._http, self._urls, self._rng = http, urls, rng
         self.asked: list[Asked] = []
         self.tries = 0
-        self.refused = 0
+        self.refusals: Counter[str] = Counter()  # by problem code, or by what was raised
         self.unguarded: list[str] = []
         self.guard_checks = 0
 
@@ -49,11 +50,12 @@ class Clients:
             self.tries += 1
             try:
                 response = await self._http.request(method, self._rng.choice(self._urls()) + path, **content)
-            except httpx.HTTPError:
-                response = None
-            if response is not None and response.status_code != 429 and response.status_code < 500:
-                return response
-            self.refused += 1
+            except httpx.HTTPError as error:
+                self.refusals[type(error).__name__] += 1
+            else:
+                if response.status_code != 429 and response.status_code < 500:
+                    return response
+                self.refusals[str(response.json()["code"])] += 1
             await asyncio.sleep(self._rng.uniform(0, 2 * PAUSE_S))
 
     async def get(self, id_: str) -> dict[str, Any] | None:
