@@ -6,8 +6,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from gateway.guards.normalise import fold
 from gateway.guards.pattern_set import checked
+from gateway.guards.words import surprisal, words
 
 MIN_LETTERS = 2
+MIN_BITS = 8.0  # of surprisal: more ordinary are the, and, is, it, you, what, but not who, may, will
 MIN_IDENTIFIER_LETTERS = 6  # a shorter one is a year or somebody else's number
 MAX_TEXT = 20_000
 
@@ -17,9 +19,11 @@ def _letters(text: str) -> int:
 
 
 def _recognisable(text: str) -> str:
-    """A name that folds to a single letter, or to none, would match everything or nothing."""
+    """A name that folds to a single letter, or to none, would match everything or nothing; so would "the"."""
     if _letters(text) < MIN_LETTERS:
         raise ValueError(f"needs at least {MIN_LETTERS} letters or digits")
+    if len(text.split()) == 1 and sum(map(surprisal, words(text))) < MIN_BITS:
+        raise ValueError("is a word of nearly every text, and all of them would be guarded: give more of the name")
     return text
 
 

@@ -112,6 +112,8 @@ async def test_what_does_not_fit_is_named_without_being_told(
         ({"kind": "Marlin"}, "'person', 'work'"),
         ({"labels": [1]}, "an object"),
         ({"exclusions": ["x"] * 33}, "at most 32 entries"),
+        ({"subject": {"name": "The"}}, "nearly every text"),
+        ({"subject": {"name": "Ivo Marlin", "aliases": ["Die"]}}, "nearly every text"),
     ],
 )
 async def test_what_does_not_fit_is_told_how_it_fits(
