@@ -20,7 +20,7 @@ from gateway.guards.excerpts import near, reaches
 from gateway.guards.letters import Numbers
 from gateway.guards.normalise import codes_of, text_of
 from gateway.guards.pieces import left_out, quoted
-from gateway.guards.places import LONG_TEXT, Codes, matches, runs
+from gateway.guards.places import LONG_TEXT, Among, Codes, matches, runs
 
 _NESTINGS = 2
 _LONG_PIECE = 2048  # characters between two escapes, of which the middle is too far from both to be read again
@@ -39,12 +39,14 @@ _LOCAL = re.compile(
 _CODE = re.compile(r"[0-9A-Fa-f]+")
 _HEX = re.compile(r"(?:0x)?[0-9A-Fa-f]{2}(?:[ ,:-]{0,2}+(?:0x)?[0-9A-Fa-f]{2}){3,}+")
 _QUOTED_BYTES = re.compile(r"=[0-9A-F]{2}(?:=[0-9A-F]{2}){2,}+")
-_LINE_BEFORE = re.compile(r"[A-Za-z0-9+/]{4,76}\r?\Z")
 _WRAPPED = re.compile(r"\n[A-Za-z0-9+/]{1,76}(?:\r?\n[A-Za-z0-9+/]{1,76})*+={0,2}")
 _LEAST_SPREAD = 7  # characters behind the first
 _SPREAD = re.compile(rf"(?<!\S)[A-Za-z0-9+/](?: [A-Za-z0-9+/=](?!\S)){{{_LEAST_SPREAD},}}+")
-_LINE = 76  # characters of base64 at most
+_LEAST_LINE, _LINE = 4, 76  # characters of base64
 _SPACES = re.compile(r"\s")
+_is_space = Among("".join(char for char in map(chr, range(1 << 16)) if char.isspace()))
+_BASE64_DIGITS = f"{string.ascii_letters}{string.digits}+/"
+_is_base64 = Among(f"{_BASE64_DIGITS}=")
 _HEX_NOISE = re.compile(r"0x|[ ,:-]")
 _LEAST_HEX_CHARS = 8
 _LEAST_BASE64_CHARS = 6
@@ -247,18 +249,24 @@ def _packed(text: str) -> Iterator[Stretch]:
 
 
 def _spread_beginnings(codes: Codes) -> Numbers:
-    spaces = codes == ord(" ")
-    before = np.flatnonzero(spaces[1:])
-    for ahead in range(3, 2 * _LEAST_SPREAD, 2):
-        before = before[spaces.take(before + ahead, mode="clip")]
-    return before
+    spaces, digits = _is_space(codes), _is_base64(codes)
+    digits[:-1] &= spaces[1:]
+    first: Numbers = np.flatnonzero(digits)
+    first = first[(first == 0) | spaces[first - 1]]
+    digits[2:] &= codes[1:-1] == ord(" ")
+    for ahead in range(2, 2 * _LEAST_SPREAD + 1, 2):
+        first = first[first + ahead < len(codes)]
+        first = first[digits[first + ahead]]
+    return first
 
 
 def _wrapped(text: str) -> Iterator[tuple[int, int]]:
     """Where base64 may go on over several lines: start, end."""
     for found in _WRAPPED.finditer(text):
-        if before := _LINE_BEFORE.search(text[max(0, found.start() - _LINE) : found.start()]):
-            yield found.start() - len(before[0]), found.end()
+        line = text[max(0, found.start() - _LINE) : found.start()]
+        rest = line.removesuffix("\r").rstrip(_BASE64_DIGITS)
+        if len(line.removesuffix("\r")) - len(rest) >= _LEAST_LINE:
+            yield found.start() - (len(line) - len(rest)), found.end()
 
 
 def _within(places: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,19 +6,21 @@ mark and the ellipsis that end a sentence.
 
 import re
 from collections.abc import Iterator
+from string import ascii_letters
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.guards.excerpts import near
 from gateway.guards.names import FUZZY_LETTERS, Spelling
 from gateway.guards.normalise import Folded, codes_of, fold_codes, kinds_of
+from gateway.guards.places import LONG_TEXT, Among, Codes
 from gateway.guards.slips import is_first_name
 
 MASKED = "\ua66e"  # a letter that no language writes names with: stands for any, and folds to itself
 _NOTHING = "\u200b"  # the rest of a sign of several characters
-_LONG_TEXT = 2048  # characters: in a shorter one a plain search is quicker
-_FIRST_SIGNS = np.zeros(1 << 16, dtype=np.bool_)
-_FIRST_SIGNS[[*map(ord, "[<*_#•●○■□▒░▓█×✕✗?.…")]] = True
+_is_first_sign = Among("[<*_#•●○■□▒░▓█×✕✗?.…")
+_ends_sentence, _is_ascii_letter = Among("?.…"), Among(ascii_letters)
 # The set of first characters stands first and alone: the engine then skips through ordinary text quickly.
 _RUN = re.compile(
     r"[\[<*_#•●○■□▒░▓█×✕✗?.…](?:(?<=\[)mask\]|(?<=<)mask>"
@@ -50,7 +52,7 @@ def fold_masked(text: str) -> Folded | None:
 def _masks(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of the signs that a letter stands before and that may be letters themselves."""
     closing: set[int] | None = None
-    for run in _RUN.finditer(text) if len(text) < _LONG_TEXT else _runs(text):
+    for run in _RUN.finditer(text) if len(text) < LONG_TEXT else _runs(text):
         start, end = run.span()
         if not text[start - 1 : start].isalpha():
             continue
@@ -67,13 +69,22 @@ def _masks(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _runs(text: str) -> Iterator[re.Match[str]]:
-    """Those that may begin behind a letter, less the stops before a space: most are the ends of sentences."""
+    """Those that may begin behind a letter, less what ends sentences: before a space, or nothing that goes on."""
     codes = codes_of(text)
-    signs = _FIRST_SIGNS.take(codes, mode="clip")
+    signs = _is_first_sign(codes)
     signs[:-1] &= (codes[:-1] != ord(".")) | (codes[1:] != ord(" "))
-    for at in (signs[1:] & ~signs[:-1]).nonzero()[0].tolist():
-        if run := _RUN.match(text, at + 1):
+    at = (signs[1:] & ~signs[:-1]).nonzero()[0]
+    at = at[_may_be_letter(codes[at])]
+    sign, after, behind = codes[at + 1], codes.take(at + 2, mode="clip"), codes.take(at + 3, mode="clip")
+    goes_on = _may_be_letter(after) | (after == ord("'")) | ((after == ord(" ")) & _may_be_letter(behind))
+    for start in at[~_ends_sentence(sign) | _is_first_sign(after) | goes_on].tolist():
+        if run := _RUN.match(text, start + 1):
             yield run
+
+
+def _may_be_letter(codes: Codes) -> NDArray[np.bool_]:
+    letters: NDArray[np.bool_] = (codes >= 128) | _is_ascii_letter(codes)
+    return letters
 
 
 def is_masked(written: str, name: Spelling) -> bool:

@@ -6,11 +6,12 @@ Stretches of a text with what is left of them, as those of `gateway.guards.ciphe
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from gateway.guards.ciphers import Stretch
 from gateway.guards.letters import Numbers
 from gateway.guards.normalise import codes_of
 from gateway.guards.places import (
-    LONG_TEXT,
     Among,
     Codes,
     before,
@@ -39,7 +40,8 @@ _LABELLED = re.compile(
 _IN_LABELS = ("name", "first", "last", "family", "nom", "apell")
 _IN_FOREIGN_LABELS = ("имя", "имен", "фамил", "姓", "名")
 _LEAST_LABELS = 2  # one field says nothing
-_LONGEST_LABEL = 64  # characters, with all that may stand around it
+_ALSO_IN_LABELS = ("given", "apelid", "отчеств")  # all labels have one of these
+_BEFORE_LABEL = 26  # characters in which one begins, with what may stand before it
 _NUMBERED = re.compile(
     r"(?<!\w)\d{1,2}[:.)=-] ?[^\W\d_](?![^\W_])(?:[ ,;\n]{1,2}\d{1,2}[:.)=-] ?[^\W\d_](?![^\W_])){3,}+"
 )
@@ -63,8 +65,8 @@ def left_out(text: str) -> Iterator[Stretch]:
     lowered = text.casefold()
     labels = _IN_LABELS if text.isascii() else (*_IN_LABELS, *_IN_FOREIGN_LABELS)
     if sum(map(lowered.count, labels)) >= _LEAST_LABELS:
-        for start, end in _near(labels, text) if len(text) >= LONG_TEXT else ((0, len(text)),):
-            yield from ((found.start(), found.end(), " ") for found in _LABELLED.finditer(text, start, end))
+        labelled = matches(_LABELLED, text, lambda codes: _label_beginnings(labels, text, len(codes)))
+        yield from ((found.start(), found.end(), " ") for found in labelled)
     for found in matches(_NUMBERED, text, _numbered_beginnings) if _DIGIT.search(text) else ():
         yield found.start(), found.end(), "".join(_LETTER.findall(found[0]))
     yield from ((found.start(), found.end(), " ") for found in matches(_MIDDLE, text, _middle_beginnings))
@@ -76,6 +78,14 @@ def left_out(text: str) -> Iterator[Stretch]:
     yield from ((found.start(), found.end(), found[1]) for found in (*commands, *links, *drawn_out))
     if "\b" in text:
         yield from ((found.start(), found.end(), "") for found in _RUBBED_OUT.finditer(text))
+
+
+def _label_beginnings(labels: Sequence[str], text: str, length: int) -> Numbers:
+    lowered = text.lower().replace("ſ", "s").replace("ı", "i")
+    if len(lowered) != length:
+        return np.arange(length)
+    known = [at + 1 for label in (*labels, *_ALSO_IN_LABELS) for at in occurrences(label, lowered)]
+    return before(np.array(known, dtype=np.int64), _BEFORE_LABEL, np.ones(length, dtype=np.bool_))
 
 
 def _numbered_beginnings(codes: Codes) -> Numbers:
@@ -92,22 +102,6 @@ def _middle_beginnings(codes: Codes) -> Numbers:
 
 def _thrice_beginnings(codes: Codes) -> Numbers:
     return run_starts(codes[1:] == codes[:-1], 2)
-
-
-def _near(labels: Sequence[str], text: str) -> Iterator[tuple[int, int]]:
-    """Stretches of a text in which all labels are, apart from each other."""
-    lowered = text.lower()
-    if len(lowered) != len(text):
-        yield 0, len(text)
-        return
-    places = sorted(at for label in (*labels, "given") for at in occurrences(label, lowered))
-    start = end = 0
-    for at in places:
-        if at - _LONGEST_LABEL > end:
-            yield start, end
-            start = at - _LONGEST_LABEL
-        end = at + _LONGEST_LABEL
-    yield max(start, 0), end
 
 
 def quoted(text: str) -> Iterator[Stretch]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gateway.guards.han import SYLLABLES
 from gateway.guards.letters import Filter, Hashes, Joined, Numbers, Parts, Table, followed, merged_table, ragged
 from gateway.guards.normalise import BARRIER, Kind, codes_of, kinds_of
+from gateway.guards.places import Among
 from gateway.guards.romanise import FIRST_FOREIGN, HAN, HANGUL, HIRAGANA, KANA
 from gateway.guards.skeletons import LEAST_CLASSES, MOST_WORDS, of_words, skeletons
 
@@ -25,25 +26,13 @@ _CASED = (0x370, 0x590)  # Greek, Cyrillic, Armenian
 _CJK, _KATAKANA = (0x3040, 0xA000), (0x30A0, 0x3100)
 
 
-class _Among:
-    """Which code points are of a few characters of the basic plane."""
-
-    def __init__(self, characters: str):
-        self._table = np.zeros(1 << 16, dtype=np.bool_)
-        self._table[list(map(ord, characters))] = True
-
-    def __call__(self, codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        among: NDArray[np.bool_] = self._table.take(codes, mode="clip")
-        return among
-
-
-_transcribes = _Among("尔爾斯特克夫福普曼顿頓姆蒂娃诺諾洛莱萊伊奥奧")  # Han that mostly write foreign names
-_writes_names = _Among("".join(SYLLABLES))
-_is_particle = _Among("은는을를와과의")
-_is_dot = _Among("·・‧•･＝゠")
-_is_hyphen = _Among("-\u2010\u2011")
-_before_m = _Among("оеёыи")
-_is_space = _Among(
+_transcribes = Among("尔爾斯特克夫福普曼顿頓姆蒂娃诺諾洛莱萊伊奥奧")  # Han that mostly write foreign names
+_writes_names = Among("".join(SYLLABLES))
+_is_particle = Among("은는을를와과의")
+_is_dot = Among("·・‧•･＝゠")
+_is_hyphen = Among("-\u2010\u2011")
+_before_m = Among("оеёыи")
+_is_space = Among(
     " \t\n\r\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 )
 

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.guards.disguises import WAYS
 from gateway.guards import ciphers, encodings, pieces
+from gateway.guards.matcher import NameMatcher
 from gateway.guards.normalise import codes_of
 from gateway.guards.places import LONG_TEXT, Beginnings, matches
 
@@ -24,6 +26,37 @@ SIGNIFICANT = [
     *("65, ", "chr(66)+", ")  .chr(", "1) a ", "2. b\n", ". ", "-- / ", "0" * 9, "1" * 29, "aaa", "a A. b ", "x y z "),
 ]
 SPELT = ["alfa ", "Echo, ", "golf ", "Mi\u212ae ", "Sierra-", "os\u017fcar ", "x-ray ", "xray", "lima / ", "ß", "inns "]
+LABELLED = [
+    *(
+        "first name",
+        "Laſt",
+        "fırst: ",
+        "family",
+        "surname",
+        "Familienname",
+        "apelido",
+        "отчество",
+        "фамилия: ",
+        "имя ",
+        "姓：",
+        "名",
+    ),
+    *(
+        "nom de famille",
+        "sobrenome",
+        "given_names",
+        "middle names = ",
+        "prénom est ",
+        "and ",
+        "with the ",
+        "; ((\n<",
+        "Ana",
+        ": ",
+        " is ",
+        "ß",
+    ),
+]
+FILLER = "The bakery on the corner sells bread. "
 LONG = "." * LONG_TEXT
 
 
@@ -44,6 +77,22 @@ def test_spelling_words_are_read_in_a_long_text_as_in_a_short_one(text: str) -> 
     assert [*ciphers.ciphers(f"{text}{LONG}")] == [*ciphers.ciphers(text)]
 
 
+@given(st.lists(st.sampled_from(LABELLED), max_size=16).map("".join))
+def test_labels_are_read_in_a_long_text_as_in_a_short_one(text: str) -> None:
+    assert [*pieces.left_out(f"{text}{LONG}")] == [*pieces.left_out(f"{text}..")]
+
+
+@given(st.lists(st.sampled_from([*"aZ3+/=\r\n ", "Z" * 9, "\r\n"]), max_size=30).map("".join))
+def test_wrapped_lines_begin_where_the_line_before_does(text: str) -> None:
+    line = re.compile(r"[A-Za-z0-9+/]{4,76}\r?\Z")
+    wrapped = [
+        (found, line.search(text[max(0, found.start() - 76) : found.start()]))
+        for found in encodings._WRAPPED.finditer(text)
+    ]
+    expected = [(found.start() - len(before[0]), found.end()) for found, before in wrapped if before]
+    assert [*encodings._wrapped(text)] == expected
+
+
 @given(st.lists(st.sampled_from([*"ɐǝɹbq aZ·.'"]), max_size=40).map("".join))
 def test_what_is_upside_down_is_read_in_a_long_text_as_in_a_short_one(text: str) -> None:
     assert [*ciphers.ciphers(f"{text}\n{LONG}")] == [*ciphers.ciphers(f"{text}\n")]
@@ -59,3 +108,15 @@ def test_disguises_are_seen_in_a_long_text_as_in_a_short_one(kind: str) -> None:
             padding = "! " * (LONG_TEXT // 2)
             assert [*read(said + padding)] == short
             assert [what for _, _, what in read(padding + said)] == [what for _, _, what in short]
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_who_is_named_is_found_anywhere_in_a_long_text_as_in_a_short_one(kind: str) -> None:
+    matcher, rng = NameMatcher({"a": ["Krato Palorin"], "b": ["Mirela Dovanic"]}), random.Random(kind)
+    for way in WAYS[kind].values():
+        said = way(rng, "Krato Palorin")
+        alone = matcher.find(f"{FILLER}\n{said}\n{FILLER}")
+        for before, behind in ((1, 90), (45, 45), (90, 1)):
+            long = matcher.find(f"{FILLER * before}\n{said}\n{FILLER * behind}")
+            shift = (before - 1) * len(FILLER)
+            assert long == [replace(match, start=match.start + shift, end=match.end + shift) for match in alone]
