@@ -37,10 +37,11 @@ may_be_digit = Among("".join(char for char in map(chr, range(_BASIC)) if char.is
 
 def matches(pattern: re.Pattern[str], text: str, beginnings: Beginnings) -> Iterator[re.Match[str]]:
     """As `pattern.finditer`, for a pattern that matches nothing empty."""
-    if len(text) < LONG_TEXT:
-        yield from pattern.finditer(text)
-        return
-    starts = beginnings(codes_of(text)).tolist()
+    return pattern.finditer(text) if len(text) < LONG_TEXT else _tried(pattern, text, beginnings(codes_of(text)))
+
+
+def _tried(pattern: re.Pattern[str], text: str, beginnings: Numbers) -> Iterator[re.Match[str]]:
+    starts = beginnings.tolist()
     at = 0
     while at < len(starts):
         if found := pattern.match(text, starts[at]):
