@@ -48,7 +48,9 @@ def service(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_every_operation(service: Service) -> None:
     url, ids = service
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    operations = [found.ok() for found in schema.get_all_operations()]
+    # What changes nothing comes first: once a request has been withdrawn or retried, with nobody there to enforce that,
+    # its event stream does not end by itself.
+    operations = sorted((found.ok() for found in schema.get_all_operations()), key=lambda one: one.method != "get")
     assert len(operations) >= 20
     wrong = [error for operation in operations for mode in MODES if (error := attack(operation, mode, ids))]
     assert not wrong, "\n\n".join(wrong)
@@ -68,7 +70,7 @@ def attack(operation: Any, mode: schemathesis.GenerationMode, ids: list[str]) ->
         known = random.Random(repr(case.path_parameters))
         if "{id}" in case.path and "/keys/" not in case.path and known.random() < 0.7:
             case.path_parameters["id"] = known.choice(ids)
-        response = case.call(timeout=10)
+        response = case.call(timeout=60)
         # Too large is a refusal, though the check does not count it as one.
         checks = [check for check in CHECKS if response.status_code != 413 or check is not negative_data_rejection]
         case.validate_response(response, checks=checks)
