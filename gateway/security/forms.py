@@ -3,13 +3,20 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from gateway.audience import Audience
 from gateway.forget.resource import moment
 from gateway.security.key_store import KeyStore, ListedKey
 from gateway.security.keys import ApiKey, Scope, new_token, split_token
 from gateway.security.rates import RATE_PATTERN, Rate
+
+
+def _spelt_out(at: object) -> object:
+    """A number would be taken for seconds, or thousandths of them, since 1970."""
+    if isinstance(at, int | float) or (isinstance(at, str) and ":" not in at):
+        raise ValueError("write date, time and offset, such as 2030-01-31T12:00:00Z")
+    return at
 
 
 class NewKey(BaseModel):
@@ -31,7 +38,7 @@ class NewKey(BaseModel):
     trusted: bool = Field(
         default=False, description="its forget requests are enforced without review, as those of `forget:review` are"
     )
-    expires_at: AwareDatetime | None = None
+    expires_at: Annotated[AwareDatetime | None, BeforeValidator(_spelt_out)] = None
 
 
 class KeyOut(BaseModel):

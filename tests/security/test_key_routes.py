@@ -53,6 +53,8 @@ async def test_a_life(http: httpx.AsyncClient, make_key: MakeKey, keys: KeyStore
         {"audiences": ["All Staff"]},
         {"expires_at": "tomorrow"},
         {"expires_at": "2999-01-01T00:00:00"},
+        {"expires_at": 32472144000},
+        {"expires_at": "32472144000"},
         {"secret": "x"},
     ],
 )
