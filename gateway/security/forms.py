@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from gateway.audience import Audience
 from gateway.forget.resource import moment
@@ -19,6 +20,11 @@ def _spelt_out(at: object) -> object:
     return at
 
 
+def _may_repeat(schema: JsonDict) -> None:
+    """One that is named twice does no harm, and is taken."""
+    schema.pop("uniqueItems")
+
+
 class NewKey(BaseModel):
     """What a key is to be good for."""
 
@@ -27,7 +33,7 @@ class NewKey(BaseModel):
     )
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(description="whose key it is")
-    scopes: set[Scope] = Field(min_length=1)
+    scopes: set[Scope] = Field(min_length=1, json_schema_extra=_may_repeat)
     audiences: list[Audience] = Field(default_factory=list, max_length=16, description="as whom its holder chats")
     rate: Annotated[str, StringConstraints(pattern=RATE_PATTERN)] | None = Field(
         default=None, description="`600/minute`; counted per replica for chat, over all replicas for the other routes"
