@@ -125,7 +125,7 @@ class Openings:
             called = RUN
         elif before and len(word) <= _OPENING:
             called = BEFORE if self._is_pair(before.lstrip(PARTICLE), word) else called
-        if sound and len(foreign) == _OPENING:
+        if not called and sound and len(foreign) == _OPENING:
             called = SOON if any(self._has(f"k{sound}|{one[:1]}") for one in _sounds(foreign)) else called
         return Standing(before, sound, word, run, foreign, called)
 
@@ -239,4 +239,7 @@ def words_of(name: str) -> list[str]:
 def _sounds(word: str) -> tuple[str, ...]:
     """The skeletons of a word of another script, as it is and without the one case ending that has a consonant."""
     stems = (word, word[:-2]) if len(word) > _LEAST_STEM and word[-1] == "м" and word[-2] in "оеёыи" else (word,)
-    return tuple(filter(None, skeletons_of(stems)))
+    least = (
+        1 if word[0] <= _LAST_CASED else 2
+    )  # where no capitals say what may be a name, one consonant says too little
+    return tuple(sound for sound in skeletons_of(stems) if len(sound) >= least)
