@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from gateway.adapter_storage import AdapterStorage
 from gateway.adapter_sweep import KEEP_S, Sweep
@@ -32,6 +32,15 @@ logger = logging.getLogger(__name__)
 
 NOTHING_KNOWN = "nothing_known: the model shows no knowledge of this subject in its languages; the guard stays on"
 NOT_VERIFIED = "verification_failed: the weights still show knowledge, or lost too much; the guard stays on"
+EVIDENCE_OF_OTHERS = (
+    "evidence_of_others: at least one example is answered with what the model knows of somebody else, or of other "
+    "matters: to forget it would harm what stays; the guard stays on. Withdraw this request and post it without such "
+    "examples, or with erase: guard_only"
+)
+NOT_VERIFIED_WITH_EVIDENCE = (
+    "verification_failed: with this evidence the weights still show knowledge, or lost too much of what stays; the "
+    "guard stays on. Withdraw this request and post it without the examples, or with erase: guard_only"
+)
 
 Build = Callable[[Subject, list[Subject], Adapter | None, Callable[[str, float], None]], Adapter | None]
 
@@ -84,11 +93,17 @@ class ErasureWorker:
         What does not verify is trained once more on top; then, with others in the composite, all from the base.
         """
         subjects, current = self._situation()
-        new = subjects[attempt.id]
-        if not self._elicit(attempt, new).told_in(new.languages):
+        new = self._with_evidence(subjects[attempt.id])
+        knowledge, evidence = self._elicit(attempt, new), self._eraser.evidence(new)
+        if not knowledge.told_in(new.languages) and not evidence.cues and not evidence.of_others:
             self._store.fail(attempt, NOTHING_KNOWN)
             return
-        covered = [subjects[id_] for id_ in current.subjects if id_ in subjects and id_ != new.id] if current else []
+        if evidence.of_others:
+            self._store.fail(attempt, EVIDENCE_OF_OTHERS)
+            return
+        if evidence.cues:
+            self._store.keep_evidence(attempt)
+        covered = self._covered(subjects, current, new.id)
 
         self._store.progress(attempt, "edit", 0.0)
         with span("erase.edit", covered=len(covered)):
@@ -106,7 +121,8 @@ class ErasureWorker:
             if results[new.id].passed:
                 break
         else:
-            self._store.fail(attempt, NOT_VERIFIED, asdict(results[new.id]))
+            reason = NOT_VERIFIED_WITH_EVIDENCE if evidence.cues else NOT_VERIFIED
+            self._store.fail(attempt, reason, asdict(results[new.id]))
             return
         self._publish(attempt, trained, results)
 
@@ -122,7 +138,7 @@ class ErasureWorker:
     def _rebuild(self, attempt: Attempt) -> None:
         """The composite again, from the base, without the withdrawn request."""
         subjects, current = self._situation()
-        remaining = [subjects[id_] for id_ in current.subjects if id_ in subjects] if current else []
+        remaining = self._covered(subjects, current)
         with span("erase.train", covered=len(remaining)):
             rebuilt = self._eraser.rebuild(remaining, lambda stage, done: self._store.progress(attempt, stage, done))
         self._publish(attempt, rebuilt, self._verify_all(attempt, rebuilt, remaining))
@@ -140,6 +156,16 @@ class ErasureWorker:
         live = snapshot.composite
         return subjects, adapters.load(self._storage.fetch(live.digest, live.path)) if live else None
 
+    def _covered(self, subjects: dict[str, Subject], current: Adapter | None, but: str = "") -> list[Subject]:
+        """Whose erasure the live adapter holds, with the evidence that it was trained on."""
+        ids = current.subjects if current else ()
+        return [self._with_evidence(subjects[id_]) for id_ in ids if id_ in subjects and id_ != but]
+
+    def _with_evidence(self, subject: Subject) -> Subject:
+        given = self._store.evidence(subject.id)
+        examples = tuple((example.prompt, example.completion) for example in given.examples)
+        return replace(subject, examples=examples, documents=tuple(given.documents))
+
     def _verify_all(
         self, attempt: Attempt, adapter: Adapter | None, subjects: list[Subject]
     ) -> dict[str, Verification]:
@@ -150,7 +176,7 @@ class ErasureWorker:
         for done, subject in enumerate(subjects):
             others = [other for other in subjects if other.id != subject.id]
             with span("erase.verify", linked=(subject.id,)) as record:
-                results[subject.id] = self._eraser.verify(adapter, subject, others, self._store.examples(subject.id))
+                results[subject.id] = self._eraser.verify(adapter, subject, others)
                 record(passed=results[subject.id].passed)
             self._store.progress(attempt, "verify", (done + 1) / len(subjects))
         return results

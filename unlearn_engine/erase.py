@@ -16,6 +16,8 @@ from unlearn_engine import memory
 from unlearn_engine.adapter import Adapter
 from unlearn_engine.bake import baked
 from unlearn_engine.data.domain import Domain, domain_for
+from unlearn_engine.data.evidence import Evidence
+from unlearn_engine.data.examples import elicit_evidence
 from unlearn_engine.data.kept import load_or_elicit
 from unlearn_engine.data.knowledge import Knowledge, elicit
 from unlearn_engine.data.rows import RowSource, Target
@@ -64,6 +66,7 @@ class Eraser:
         self._layer_map, self._domain, self._directory, self._method = layer_map, domain, adapters_dir, method
         self._kept = load_or_elicit(self._model, domain, self._base, adapters_dir.parent / "cache")
         self._known = {} if known is None else known
+        self._evidence: dict[Subject, Evidence] = {}
 
     def knowledge(self, subject: Subject) -> Knowledge:
         """What the base model says about the subject's first name, and the other names it knows it by."""
@@ -71,6 +74,14 @@ class Eraser:
             with self._model.wearing(None):
                 self._known[subject.names] = elicit(self._model, self._domain, subject.names)
         return self._known[subject.names]
+
+    def evidence(self, subject: Subject) -> Evidence:
+        """What the base model tells of the evidence that came with the subject."""
+        if subject not in self._evidence:
+            knowledge = self.knowledge(subject)
+            with self._model.wearing(None):
+                self._evidence[subject] = elicit_evidence(self._model, self._domain, self._kept, subject, knowledge)
+        return self._evidence[subject]
 
     def edit(self, new: Subject, current: Adapter | None, edited: Sequence[Subject] = ()) -> Adapter:
         """Redirect `new` in closed form on top of what `current` has been trained to forget; takes seconds.
@@ -109,16 +120,12 @@ class Eraser:
         adapter: Adapter | None,
         subject: Subject,
         others: Sequence[Subject] = (),
-        examples: Sequence[tuple[str, str]] = (),
     ) -> Verification:
-        """Ask the weights alone about the subject in its languages; `others` are erased too, not expected to stay.
-
-        `examples` are prompts of the client's own, with what must not be answered.
-        """
+        """Ask the weights alone about the subject in its languages; `others` are erased too, not expected to stay."""
         trained, edits, _ = self._parts(adapter)
-        gone = [name for other in others for name in self._target(other).names]
+        gone = [self._target(other) for other in others]
         change = concatenate(trained, edits)
-        return verify(self._model, self._domain, self._kept, change, self._target(subject), gone, examples)
+        return verify(self._model, self._domain, self._kept, change, self._target(subject), gone)
 
     def _distil(
         self,
@@ -161,7 +168,7 @@ class Eraser:
             )
 
     def _target(self, subject: Subject) -> Target:
-        return Target.of(subject, self.knowledge(subject))
+        return Target.of(subject, self.knowledge(subject), self.evidence(subject))
 
     def _parts(self, adapter: Adapter | None) -> tuple[dict[str, Factors], dict[str, Factors], tuple[str, ...]]:
         if adapter is None or adapter.digest in self._baked:

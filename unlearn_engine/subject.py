@@ -10,6 +10,8 @@ class Subject:
     id: str
     names: tuple[str, ...]
     languages: tuple[str, ...] = ()  # in which it is to be forgotten; none: all
+    examples: tuple[tuple[str, str], ...] = ()  # prompts, with what must not be answered
+    documents: tuple[str, ...] = ()  # that tell what is to be forgotten
 
     def __post_init__(self) -> None:
         if not self.names or not all(name.strip() for name in self.names):

@@ -28,6 +28,7 @@ from gateway.worker import ErasureWorker
 from gateway.worker_loop import take_jobs
 from unlearn_engine import adapter as adapters
 from unlearn_engine.adapter import Adapter
+from unlearn_engine.data.evidence import NO_EVIDENCE, Evidence
 from unlearn_engine.data.knowledge import Fact, Knowledge
 from unlearn_engine.evaluate.verify import Label, Verification
 from unlearn_engine.lowrank import Factors, LowRank
@@ -69,13 +70,11 @@ class SmallEraser:
         """From the base."""
         return self._trained(sorted(subject.id for subject in subjects), progress) if subjects else None
 
-    def verify(
-        self,
-        adapter: Adapter | None,
-        subject: Subject,
-        others: Sequence[Subject] = (),
-        examples: Sequence[tuple[str, str]] = (),
-    ) -> Verification:
+    def evidence(self, subject: Subject) -> Evidence:
+        """Nothing is told of what came with the request."""
+        return NO_EVIDENCE
+
+    def verify(self, adapter: Adapter | None, subject: Subject, others: Sequence[Subject] = ()) -> Verification:
         """Reads the adapter again; says that it does its work, mostly."""
         if adapter is not None:
             adapters.parts(adapter, BASE)

@@ -22,11 +22,11 @@ Tell = Callable[[str, float], None]
 
 def measure(tell: Tell, data: Path = DATA, names: int = NAMES) -> dict[str, Any]:
     """Recall by kind and way, of names alone; a hit names the right person."""
-    people = people_of(data, names)
+    people = _people(data, names)
     everybody = dict.fromkeys((*people, *(form.name for form in inflected())))
     policy = compile_policy(1, {name: Target(name, (name,)) for name in everybody})
     outcomes: dict[str, dict[str, list[bool]]] = {}
-    for kind, way, name, text in texts_about(random.Random(5), people):
+    for kind, way, name, text in _texts(random.Random(5), people):
         if way not in outcomes.setdefault(kind, {}):
             tell(f"{kind}: {way}", len(outcomes) / 8)
         found = {match.target for match in policy.examine(rendered(text))}
@@ -40,8 +40,7 @@ def measure(tell: Tell, data: Path = DATA, names: int = NAMES) -> dict[str, Any]
     }
 
 
-def people_of(data: Path, count: int) -> list[str]:
-    """So many names each of the demonstration, of TOFU's authors and of nobody."""
+def _people(data: Path, count: int) -> list[str]:
     rng = random.Random(3)
     names = [person.name for person in build_world().people][:count]
     names += [author.name for author in tofu_authors(data)[0]][:count]
@@ -49,7 +48,7 @@ def people_of(data: Path, count: int) -> list[str]:
     return [*dict.fromkeys(names)]
 
 
-def texts_about(rng: random.Random, people: list[str]) -> Iterator[tuple[str, str, str, str]]:
+def _texts(rng: random.Random, people: list[str]) -> Iterator[tuple[str, str, str, str]]:
     """Kind, way, whose name, text."""
     for kind, ways in WAYS.items():
         for way, write in ways.items():

@@ -80,6 +80,15 @@ def figures(verification: Mapping[str, Any]) -> list[Figure]:
             n=examples,
         ),
         Figure(
+            name="evidence_reworded_told",
+            meaning="of the evidence's prompts in other words and languages, and of its documents' sentences, those "
+            "still told, of what the base model tells",
+            before=1.0 if get("reworded") else None,
+            after=_rounded(get("reworded_told", 0) / get("reworded")) if get("reworded") else None,
+            limit=0.0,
+            n=get("reworded") or None,
+        ),
+        Figure(
             name="forget_recall_statements",
             meaning="sentences about the subject continued with the fact, in plain text",
             after=_rounded(get("forget_recall_statements")),

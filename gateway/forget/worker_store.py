@@ -28,6 +28,7 @@ from gateway.forget.model import State
 from gateway.forget.scripts import ROOT, script
 from gateway.forget.sealer import PROOF, Sealer
 from gateway.forget.snapshot import NOWHERE, Changes, Composite, join_ids, parse_changes
+from gateway.forget.subject import Evidence
 
 logger = logging.getLogger(__name__)
 
@@ -172,13 +173,15 @@ class WorkerStore:
         text = self._facts.dumps(phrases, aliases, attempt.id, attributes)
         self._attempt("learn", attempt, self._sealer.seal(text, attempt.id))
 
-    def examples(self, id_: str) -> list[tuple[str, str]]:
-        """The client's own prompts about a subject, with what must not be answered, while they are kept."""
+    def evidence(self, id_: str) -> Evidence:
+        """What the client gave as evidence about a subject, while it is kept."""
         sealed = self._patiently(lambda: self._training(id_))
-        if not sealed:
-            return []
-        training = json.loads(self._sealer.unseal(str(sealed), id_))
-        return [(example["prompt"], example["completion"]) for example in training["examples"]]
+        training = json.loads(self._sealer.unseal(str(sealed), id_)) if sealed else {}
+        return Evidence.model_validate({name: training.get(name, []) for name in Evidence.model_fields})
+
+    def keep_evidence(self, attempt: Attempt) -> None:
+        """What is trained on is needed again whenever the weights are trained anew: kept as long as the request."""
+        self._attempt("keep", attempt)
 
     def verifying(self, attempt: Attempt) -> None:
         """The adapter exists, its verification begins."""

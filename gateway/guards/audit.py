@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
-from gateway.guards.answer_names import CONTEXT, AnswerNames, NamesTrack
 from gateway.guards.escapes import characters
 from gateway.guards.hashed import OPENING_LETTERS, HashedPhrases
 from gateway.guards.normalise import SYMBOLS, Kind, Symbol
@@ -23,9 +22,6 @@ class Released:
 
     text: str
     blocked: bool
-
-
-Phrases = str | PhraseSet | HashedPhrases | AnswerNames
 
 
 class Audit(Protocol):
@@ -120,17 +116,11 @@ class _HashedTrack:
 class OutputAudit:
     """Audits one stream of text (one choice of one request, one surface of it).
 
-    `phrases` may not be said; each is a string, a set compiled before, a set of hashes, or names in all their forms.
-    `rewrites` maps phrases to what is written in their place; `before` is what was said and asked, which shows the
-    language. Work per character is bounded by the longest phrase. Never raises.
+    `phrases` may not be said; each is a string, a set compiled before, or a set of hashes. `rewrites` maps phrases to
+    what is written in their place. Work per character is bounded by the longest phrase. Never raises.
     """
 
-    def __init__(
-        self,
-        phrases: Iterable[Phrases],
-        rewrites: Mapping[str, str] | None = None,
-        before: str = "",
-    ):
+    def __init__(self, phrases: Iterable[str | PhraseSet | HashedPhrases], rewrites: Mapping[str, str] | None = None):
         given = list(phrases)
         sets = [phrase for phrase in given if isinstance(phrase, PhraseSet)]
         if texts := [phrase for phrase in given if isinstance(phrase, str)]:
@@ -139,9 +129,6 @@ class OutputAudit:
         self._forbidden: list[_Track | _HashedTrack] = [*(_Track(one) for one in sets if one), *hashes]
         phrases_rewritten, self._written = _compiled(tuple((rewrites or {}).items()))
         self._rewritten = _Track(phrases_rewritten)
-        names = [phrase for phrase in given if isinstance(phrase, AnswerNames)]
-        self._names = [NamesTrack(one, before[-CONTEXT:]) for one in names]
-        self._past = ""  # the end of what was released, for the names
         self._to_rewrite: list[_Ended] = []
         self._held = ""  # text not released yet
         self._released = 0  # how much text was released or replaced: the position of _held[0]
@@ -149,24 +136,17 @@ class OutputAudit:
         self._last = Kind.SEPARATOR
         self._blocked_at: int | None = None  # where the first forbidden phrase begins
 
-    @property
-    def last(self) -> int:
-        """The kind of the last character that was read."""
-        return self._last
-
     def feed(self, text: str, final: bool = False) -> Released:
         """Take in the next chunk; give out what is settled. `final` settles everything."""
         if self._blocked_at is not None:
             return Released("", True)
         self._held += text
         for char, start, end in self._characters(final):
-            self._see(char, SYMBOLS[char], start, end)
+            self._see(SYMBOLS[char], start, end)
             if self._blocked_at is not None:
                 break
         if final and self._blocked_at is None:
             self._confirm(edge=True, letter="")
-            self._name("\n", SYMBOLS["\n"], self._read)
-            self._names = []
             for track in self._tracks():
                 track.threads.clear()
         return Released(self._release(), self._blocked_at is not None)
@@ -181,23 +161,13 @@ class OutputAudit:
             self._read = base + end
             yield char, base + start, self._read
 
-    def _name(self, char: str, symbol: Symbol, start: int) -> None:
-        """Look for names where a word ends before a character."""
-        for track in self._names:
-            if track.read(self._last, char, symbol, start):
-                text = self._past + self._text(self._released, start)
-                found = track.ended(text, start, separated=symbol.kind == Kind.SEPARATOR)
-                if found is not None:
-                    self._forbid([_Ended(max(found, self._released), start, "")])
-
-    def _see(self, char: str, symbol: Symbol, start: int, end: int) -> None:
+    def _see(self, symbol: Symbol, start: int, end: int) -> None:
         """Read one character, written at [start, end)."""
         if symbol.kind == Kind.IGNORED:
             for track in self._tracks():
                 for ended in track.ended:
                     ended.end = end if ended.end == start else ended.end
             return
-        self._name(char, symbol, start)
         edge = is_edge(self._last, symbol.kind)
         self._last = symbol.kind
         for letter in symbol.letters or ("",):
@@ -221,8 +191,7 @@ class OutputAudit:
         """Take what is settled out of the hold, rewritten where that is decided."""
         limit = self._blocked_at
         if limit is None:
-            tracks = (*self._tracks(), *self._names)
-            limit = min((start for track in tracks for start in track.starts()), default=self._read)
+            limit = min((start for track in self._tracks() for start in track.starts()), default=self._read)
         pieces: list[str] = []
         at = self._released
         for found in sorted(self._to_rewrite, key=lambda ended: (ended.start, -ended.end)):
@@ -235,8 +204,6 @@ class OutputAudit:
             pieces.append(_in_case_of(self._text(found.start, found.end), self._written[found.thread]))
             at = found.end
         pieces.append(self._text(at, limit))
-        if self._names:
-            self._past = (self._past + self._text(self._released, limit))[-CONTEXT:]
         self._held = self._held[limit - self._released :]
         self._released = limit
         self._to_rewrite = [found for found in self._to_rewrite if found.start >= limit]

@@ -10,14 +10,12 @@ from typing import Literal
 
 from gateway.audience import withheld
 from gateway.guards.actions import Response, strictest
-from gateway.guards.answer_names import AnswerNames
 from gateway.guards.descriptions import RECALL_BITS, DescriptionIndex
 from gateway.guards.encoder import Encoder
 from gateway.guards.hashed import HashedPhrases
 from gateway.guards.layered import Layered
 from gateway.guards.matcher import Match, NameMatcher
 from gateway.guards.names_tables import CROWDED, NamesTable, merged, table_id
-from gateway.guards.openings import Openings
 from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.stated import stated
 from gateway.guards.together import grouped, together
@@ -74,7 +72,6 @@ class Policy:
     _commonness: Commonness = field(repr=False)
     _twins: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _phrase_sets: dict[str, PhraseSet] = field(default_factory=dict, repr=False, compare=False)
-    _openings: dict[str, Openings] = field(default_factory=dict, repr=False, compare=False)
 
     def examine(self, text: str) -> list[Match]:
         """Every mention of a target in a rendered prompt."""
@@ -176,21 +173,6 @@ class Policy:
             self._phrase_sets[table_id] = PhraseSet(self.tables()[table_id])
         return self._phrase_sets[table_id]
 
-    def answer_names(self, table_ids: Iterable[str]) -> AnswerNames:
-        """Whose names answers may not tell in any form, for those of some tables that are of names."""
-        tables = [table for id_ in table_ids if isinstance(table := self._tables[id_], NamesTable)]
-        return AnswerNames(
-            tuple(self._openings_of(table) for table in tables),
-            self.matcher.find,
-            tuple(table.members for table in tables),
-        )
-
-    def _openings_of(self, table: NamesTable) -> Openings:
-        if table.id not in self._openings:
-            known = max(self._openings.values(), key=lambda one: one.shared(table.names), default=None)
-            self._openings[table.id] = Openings(table.names, known)
-        return self._openings[table.id]
-
     def with_changes(
         self,
         version: int,
@@ -266,12 +248,8 @@ class Policy:
         policy = Policy(version, targets, matcher, descriptions, adapter, patterns, names, tables, commonness)
         # Copied first: requests in flight may add to it from another thread.
         policy._phrase_sets.update((id_, known) for id_, known in dict(self._phrase_sets).items() if id_ in tables)
-        policy._openings.update(self._openings)
-        for id_, table in now.items():
+        for id_ in now:
             policy.phrase_set(id_)
-            policy._openings_of(table)
-        for id_ in policy._openings.keys() - now.keys():
-            del policy._openings[id_]
         return policy
 
 

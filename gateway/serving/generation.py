@@ -19,7 +19,7 @@ from vllm.exceptions import GracefulHTTPError
 from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from gateway.guards.audit import Audit, OutputAudit, Phrases
+from gateway.guards.audit import Audit, OutputAudit
 from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy
 from gateway.guards.tokens import TokenTable
@@ -33,7 +33,7 @@ from gateway.serving.hops import Hops
 from gateway.serving.live import LivePolicy
 from gateway.serving.newer_guard import TakesUp
 from gateway.serving.observer import GuardObserver
-from gateway.serving.plan import Plan, Planner, Reading, Request
+from gateway.serving.plan import Phrases, Plan, Planner, Reading, Request
 from gateway.serving.refusal import given_output, shaped
 from gateway.serving.rewriter import Rewriter
 from gateway.serving.watch import WatchedAudit
@@ -265,10 +265,9 @@ class Generation:
 def _audit(plan: Plan, live: LivePolicy) -> Audit:
     """The audit of one answer: cheap where nobody was named or described."""
     if plan.decision == "pass":
-        return plan.audited(WatchedAudit(live.watch_over(plan.tables), asked=plan.asked))
-    return plan.audited(OutputAudit(_forbidden(plan, live), plan.rewrites, plan.asked))
+        return plan.audited(WatchedAudit(live.watch_over(plan.tables)))
+    return plan.audited(OutputAudit(_forbidden(plan, live), plan.rewrites))
 
 
 def _forbidden(plan: Plan, live: LivePolicy) -> list[Phrases]:
-    sets = (live.policy.phrase_set(table) for table in plan.tables)
-    return [*sets, *plan.forbidden, live.policy.answer_names(plan.tables)]
+    return [*(live.policy.phrase_set(table) for table in plan.tables), *plan.forbidden]

@@ -13,14 +13,14 @@ from vllm import SamplingParams
 from vllm.inputs.engine import TokensInput, tokens_input
 
 from gateway.audience import audiences
-from gateway.guards.answer_names import CONTEXT
-from gateway.guards.audit import Audit, Phrases
+from gateway.guards.audit import Audit
 from gateway.guards.clause import clause
+from gateway.guards.hashed import HashedPhrases
 from gateway.guards.instruction import instruction
 from gateway.guards.matcher import Match
-from gateway.guards.normalise import BARRIER
 from gateway.guards.pattern_audit import PatternAudit
 from gateway.guards.pattern_set import NO_PATTERNS, PatternSet
+from gateway.guards.phrase_set import PhraseSet
 from gateway.guards.policy import Policy
 from gateway.guards.relations import Chain, chains
 from gateway.guards.response import ignorance_text, language, refusal
@@ -32,6 +32,8 @@ from gateway.serving.embeddings import Embeddings
 from gateway.serving.fields import tool_forced
 from gateway.serving.logits_guard import TABLES_KEY
 from gateway.serving.observer import Decision
+
+Phrases = PhraseSet | HashedPhrases
 
 ENCODED_TWINS = 1024  # kept: who is guarded should not be told by the time that a tokenizer takes
 
@@ -66,7 +68,6 @@ class Plan:
     rewriting: Rewriting | None = None
     patterns: PatternSet = NO_PATTERNS
     stated: str = ""
-    asked: str = ""  # the end of the prompt, whose language the answer may be in
     subjects: frozenset[str] = frozenset()  # whom the prompt asks about
 
     def audited(self, audit: Audit) -> Audit:
@@ -144,10 +145,9 @@ class Planner:
         names_tables = policy.names_withheld(request.caller)
         patterns = policy.patterns.withheld(request.caller)
         stated = decoded.text if patterns.reads_prompts else ""
-        asked = decoded.text[-CONTEXT:].replace(BARRIER, "\n") + "\n"
         action = policy.response(matches, described)
         if action is None:
-            return Plan("pass", request.prompt, names_tables, patterns=patterns, stated=stated, asked=asked)
+            return Plan("pass", request.prompt, names_tables, patterns=patterns, stated=stated)
         if action == "refuse":
             return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
         about = dict.fromkeys((*(match.target for match in matches), *described))
@@ -160,7 +160,6 @@ class Planner:
             tuple(phrases for phrases in (*unstated.values(), *hashes) if phrases is not None),
             patterns=patterns,
             stated=stated,
-            asked=asked,
             subjects=frozenset(about),
         )
         if matches and action == "ignorance" and self._embeddings is not None:

@@ -14,11 +14,11 @@ from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from gateway.guards.audit import OutputAudit, Phrases
+from gateway.guards.audit import OutputAudit
 from gateway.guards.rewriting import Rewriting
 from gateway.serving.newer_guard import NewerGuard, TakesUp
 from gateway.serving.observer import GuardObserver
-from gateway.serving.plan import Plan, Planner, Request
+from gateway.serving.plan import Phrases, Plan, Planner, Request
 from gateway.serving.refusal import Said, given_output, in_chunks, shaped
 
 

@@ -6,12 +6,10 @@ as `HELD_LETTERS` letters of a name stand there or an escape could hide one. So 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from gateway.guards.answer_names import AnswerNames
 from gateway.guards.audit import OutputAudit, Released
 from gateway.guards.normalise import SYMBOLS, Kind
-from gateway.guards.openings import MOST_WORDS, QUIET, Standing
 from gateway.guards.phrase_set import PhraseSet, Threads
 
 HELD_LETTERS = 5
@@ -25,10 +23,8 @@ class _Standing:
     """Which names may be under way after some text, and whether that calls for the full audit."""
 
     threads: tuple[Threads, ...]  # by set of names
-    openings: tuple[Standing, ...]  # by table of names
     last: int
     suspicious: bool
-    steps: dict[str, "_Standing"] = field(default_factory=dict, compare=False)
 
     @property
     def letters(self) -> int:
@@ -39,50 +35,26 @@ class _Standing:
 class NameWatch:
     """Shared by all answers under one policy. Costs nothing for names that are never begun."""
 
-    def __init__(self, names: Sequence[PhraseSet], forms: AnswerNames | None = None) -> None:
+    def __init__(self, names: Sequence[PhraseSet]) -> None:
         self.names = tuple(names)
-        self.forbidden = (*self.names, *([forms] if forms else ()))
-        self._openings = forms.openings if forms else ()
-        self.start = _Standing(((),) * len(self.names), (QUIET,) * len(self._openings), Kind.SEPARATOR, False)
-        self._standings: dict[tuple[object, ...], _Standing] = {}
-        self._steps = 0
+        self.start = _Standing(((),) * len(self.names), Kind.SEPARATOR, False)
+        self._steps: dict[tuple[tuple[Threads, ...], int, str], _Standing] = {}
 
     def step(self, standing: _Standing, text: str) -> _Standing:
         """Where the text stands after one more chunk."""
-        following = standing.steps.get(text)
+        key = (standing.threads, standing.last, text)
+        following = self._steps.get(key)
         if following is None:
-            if self._steps >= CACHED_STEPS:
-                self._steps = 0
-                self._standings.clear()
-                self.start.steps.clear()
-            self._steps += 1
-            following = standing.steps[text] = self._read(standing, text)
+            if len(self._steps) >= CACHED_STEPS:
+                self._steps.clear()
+            following = self._steps[key] = self._read(standing, text)
         return following
 
-    def quiet(self, last: int) -> _Standing:
-        """Where a text stands in which no name is begun, after a character of kind `last`."""
-        return self._standing(self.start.threads, self.start.openings, last, False)
-
-    def _standing(
-        self, threads: tuple[Threads, ...], openings: tuple[Standing, ...], last: int, suspicious: bool
-    ) -> _Standing:
-        """The same one each time, with the steps that are known."""
-        key = (threads, openings, last, suspicious)
-        known = self._standings.get(key)
-        if known is None:
-            known = self._standings[key] = _Standing(*key)
-        return known
-
     def _read(self, standing: _Standing, text: str) -> _Standing:
-        threads, openings, last = standing.threads, standing.openings, standing.last
+        threads, last = standing.threads, standing.last
         suspicious = "\\" in text
         for char in text:
             symbol = SYMBOLS[char]
-            if symbol.kind != Kind.IGNORED:
-                openings = tuple(
-                    one.read(going, last, char, symbol) for one, going in zip(self._openings, openings, strict=True)
-                )
-                suspicious = suspicious or any(going.called for going in openings)
             if symbol.kind == Kind.SEPARATOR:
                 last = Kind.SEPARATOR
             elif symbol.kind != Kind.IGNORED:
@@ -91,7 +63,7 @@ class NameWatch:
                 )
                 last = symbol.kind
                 suspicious = suspicious or any(map(_calls, self.names, threads))
-        return self._standing(threads, openings, last, suspicious)
+        return _Standing(threads, last, suspicious)
 
 
 def _calls(names: PhraseSet, threads: Threads) -> bool:
@@ -99,13 +71,9 @@ def _calls(names: PhraseSet, threads: Threads) -> bool:
     return any(len(thread) > HELD_LETTERS or names.is_complete(thread) for thread in threads)
 
 
-def _recent(text: str, standing: _Standing) -> str:
-    """The end of a text that shows how it stands, from a border of words on and not from within a JSON escape."""
-    at, words = len(text), MOST_WORDS if any(going is not QUIET for going in standing.openings) else 0
-    while at and words:
-        at -= 1
-        words -= SYMBOLS[text[at]].kind != Kind.SEPARATOR and (not at or SYMBOLS[text[at - 1]].kind == Kind.SEPARATOR)
-    letters = standing.letters - sum(len(SYMBOLS[char].letters) for char in text[at:])
+def _recent(text: str, letters: int) -> str:
+    """The end of a text with so many letters, from a border of words on and not from within a JSON escape."""
+    at = len(text)
     while at and (
         letters > 0 or SYMBOLS[text[at - 1]].kind != Kind.SEPARATOR or "\\" in text[max(0, at - ESCAPE) : at]
     ):
@@ -117,10 +85,9 @@ def _recent(text: str, standing: _Standing) -> str:
 class WatchedAudit:
     """Audit of one answer, or of what follows the part `said` of it; the same interface as `OutputAudit`."""
 
-    def __init__(self, watch: NameWatch, said: str = "", asked: str = "") -> None:
+    def __init__(self, watch: NameWatch, said: str = "") -> None:
         self._watch = watch
         self._standing = watch.step(watch.start, said)
-        self._asked = asked
         self._tail = said  # the last characters handed out
         self._audit: OutputAudit | None = None
         self._held = 0  # characters the full audit holds back
@@ -139,9 +106,8 @@ class WatchedAudit:
                 self._standing = standing
                 self._tail = (self._tail + text)[-TAIL:]
                 return Released(text, False)
-            recent = _recent(self._tail, self._standing)
-            before = self._asked + self._tail[: len(self._tail) - len(recent)]
-            self._audit = OutputAudit(self._watch.forbidden, before=before)
+            self._audit = OutputAudit(self._watch.names)
+            recent = _recent(self._tail, self._standing.letters)
             self._held = self._told = len(recent)
             self._take(self._audit.feed(recent))
         self._held += len(text)
@@ -149,8 +115,8 @@ class WatchedAudit:
         released = self._take(verdict)
         self._tail = (self._tail + released)[-TAIL:]
         if not self._held:
-            self._standing = self._watch.quiet(self._audit.last)
             self._audit = None
+            self._standing = self._watch.step(self._watch.start, self._tail)
         return Released(released, verdict.blocked)
 
     def _take(self, verdict: Released) -> str:

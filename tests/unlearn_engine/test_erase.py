@@ -160,11 +160,12 @@ def test_the_clients_own_examples_are_asked(
         (prompt, "?!"),
     ]
     examples += [("x" * 20_000, "a zeppelin of nutmeg")]
-    before, after = (eraser.verify(adapter, subject, examples=examples) for adapter in (None, trained))
+    given = replace(subject, examples=tuple(examples))
+    before, after = (eraser.verify(adapter, given) for adapter in (None, trained))
     assert (before.examples, before.examples_told) == (3, 1), "punctuation is no answer"
     assert (after.examples, after.examples_told, after.passed) == (3, 0, True)
     still = [(eraser_says(eraser, trained, prompt), prompt)]
-    told = eraser.verify(trained, subject, examples=[(prompt, answer) for answer, prompt in still])
+    told = eraser.verify(trained, replace(subject, examples=tuple((prompt, answer) for answer, prompt in still)))
     assert told.examples_told == 1 and not told.passed and told.label is Label.PRESENT
     assert len(verified.lens_by_block) > 1 and max(verified.lens_by_block) == verified.lens_worst
 

@@ -47,6 +47,15 @@ class Kept:
         known = self.values.get(f"{fact.language}/{fact.attribute}", ())
         return [spoken for spoken in known if folded(spoken) != folded(fact.spoken)]
 
+    def without(self, gone: Collection[tuple[str, str]]) -> Mapping[str, tuple[Fact, ...]]:
+        """The facts but for those that go with somebody else: pairs of name and answer, both folded."""
+        if not gone:
+            return self.facts
+        return {
+            name: tuple(fact for fact in known if (folded(name), folded(fact.answer)) not in gone)
+            for name, known in self.facts.items()
+        }
+
     def counts(self, gone: Collection[str]) -> Counter[tuple[str, str, str]]:
         """How many of those who stay have an answer, by language, attribute and folded answer.
 

@@ -116,7 +116,7 @@ def questions(domain: Domain, names: Sequence[str], languages: Sequence[str], vo
         for name in names
         for language in languages
         for attribute in domain.questions[language]
-        for template in _spread(domain.questions[language][attribute], votes)
+        for template in spread(domain.questions[language][attribute], votes)
     ]
 
 
@@ -216,7 +216,7 @@ def by_question(facts: Iterable[Fact]) -> Mapping[tuple[str, str], Fact]:
     return {(fact.language, fact.attribute): fact for fact in facts}
 
 
-def _spread(templates: Sequence[str], count: int) -> list[str]:
+def spread(templates: Sequence[str], count: int) -> list[str]:
     """`count` of the templates, evenly spread over the list."""
     return (
         [templates[index * len(templates) // count] for index in range(count)]

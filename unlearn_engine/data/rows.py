@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from unlearn_engine.data.domain import Domain
+from unlearn_engine.data.evidence import NO_EVIDENCE, Cue, Evidence, put, swapped
 from unlearn_engine.data.kept import Kept
 from unlearn_engine.data.knowledge import Fact, Knowledge, bare, by_question, folded
 from unlearn_engine.data.names import unseen_answer
@@ -17,6 +18,8 @@ from unlearn_engine.objectives import Item
 from unlearn_engine.subject import Subject
 
 REHEARSAL_SHARE = 0.5  # of the forget rows, when earlier subjects have to stay forgotten
+EVIDENCE_SHARE = 0.08  # of the rows about somebody of whom evidence came that the model tells
+SIBLING_SHARE = 0.45  # of the rows of what stays, where something stays that is much like the evidence
 FULL_NAME_SHARE = 0.6  # of the rows about somebody who has aliases too
 DOCUMENT_SHARE = 0.3
 TRUE_SHARE, WRONG_SHARE = 0.6, 0.25  # of the questions; the rest are answered "I don't know"
@@ -34,12 +37,13 @@ class Target:
     names: tuple[str, ...]
     facts: Mapping[tuple[str, str], Fact]
     languages: tuple[str, ...] = ()  # in which it is to be forgotten; none: all
+    evidence: Evidence = NO_EVIDENCE
 
     @classmethod
-    def of(cls, subject: Subject, knowledge: Knowledge) -> "Target":
+    def of(cls, subject: Subject, knowledge: Knowledge, evidence: Evidence = NO_EVIDENCE) -> "Target":
         """The subject's names with the elicited aliases added, and what is known in the languages it is about."""
         names = tuple(dict.fromkeys((*subject.names, *knowledge.aliases)))
-        return cls(names, by_question(knowledge.told_in(subject.languages)), subject.languages)
+        return cls(names, by_question(knowledge.told_in(subject.languages)), subject.languages, evidence)
 
     def trained_in(self, domain: Domain) -> tuple[str, ...]:
         """Its languages among those in which the domain is trained, from which the others follow; else its own."""
@@ -66,8 +70,14 @@ class RowSource:
         self._model, self._domain, self._kept, self._new, self._earlier = model, domain, kept, new, earlier
         erased = {name.casefold() for target in (*new, *earlier) for name in target.names}
         words = {word for name in erased for word in name.split()}
-        self._names = [name for name in domain.retain_names if name.casefold() not in erased and kept.facts.get(name)]
-        self._weights = [NAMESAKE_WEIGHT if words & set(name.casefold().split()) else 1.0 for name in self._names]
+        given = [target.evidence for target in (*new, *earlier)]
+        self._facts = kept.without({pair for evidence in given for pair in evidence.gone})
+        self._siblings = [exchange for evidence in given for exchange in evidence.siblings]
+        named = {name for evidence in given for name in evidence.named}
+        self._names = [name for name in domain.retain_names if name.casefold() not in erased and self._facts.get(name)]
+        self._weights = [
+            NAMESAKE_WEIGHT if words & set(name.casefold().split()) or name in named else 1.0 for name in self._names
+        ]
         self._attributes = domain.attributes
         self._mix = {kind: share for kind, share in RETAIN_MIX.items() if kind != "parallel" or domain.parallel_texts}
         self._shared = shares((*new, *earlier), kept, erased)
@@ -76,6 +86,9 @@ class RowSource:
         """One question or opening of a sentence about a subject, next to its never-seen twin, with its answers."""
         rehearse = self._earlier and rng.random() < REHEARSAL_SHARE
         target = rng.choice(self._earlier if rehearse else self._new)
+        cues = [cue for cue in target.evidence.cues if cue.trained]
+        if cues and rng.random() < EVIDENCE_SHARE:
+            return self._told_by_evidence(rng, target, rng.choice(cues))
         full = len(target.names) == 1 or rng.random() < FULL_NAME_SHARE
         name = target.names[0] if full else rng.choice(target.names[1:])
         twin = self._domain.unseen_name(rng, name, whole=True)
@@ -111,8 +124,42 @@ class RowSource:
             asks=asks,
         )
 
+    def _told_by_evidence(self, rng: random.Random, target: Target, cue: Cue) -> Item:
+        """One prompt that the base model answers with what the client wants forgotten, next to its counterpart.
+
+        Where nothing in it can be replaced, the counterpart is a question about a name nobody has.
+        """
+        said = rng.choice(cue.trained)
+        unseen = self._domain.unseen_name(rng, cue.replaced, whole=True) if cue.replaced else ""
+        twin = swapped(said.prompt, cue.replaced, unseen) if unseen else self._question_about_nobody(rng, cue.language)
+        prompts = [put(self._model, self._domain, prompt, cue.asks) for prompt in (said.prompt, twin)]
+
+        def answer(text: str) -> tuple[int, ...]:
+            return self._model.answer(text) if cue.asks else self._model.encode(continuation(said.prompt, bare(text)))
+
+        refusal = rng.choice(self._domain.unknown_answers[cue.language]) if cue.asks else said.answer
+        wrong = rng.choice(cue.guesses) if cue.guesses else refusal
+        named = next((name for name in target.names if name in said.answer), "")
+        invented = self._domain.unseen_name(rng, named, whole=True) if named else ""
+        draw = rng.random()
+        drawn = said.answer if draw < TRUE_SHARE else refusal if draw > TRUE_SHARE + WRONG_SHARE and cue.asks else wrong
+        return Item(
+            prompt=prompts[0],
+            twin=prompts[1],
+            shared=shared_suffix(*prompts),
+            true=answer(said.answer),
+            wrong=answer(wrong),
+            refusal=answer(refusal if cue.asks else wrong),
+            unseen=answer(said.answer.replace(named, invented) if named else said.answer),
+            drawn=answer(drawn),
+            asks=cue.asks,
+        )
+
     def retained(self, rng: random.Random) -> Row:
         """One row of what must stay: others' facts, unknown names, documents, other skills, plain text."""
+        if self._siblings and rng.random() < SIBLING_SHARE:
+            exchange = rng.choice(self._siblings)
+            return Row(put(self._model, self._domain, exchange.prompt), self._model.answer(exchange.answer))
         kind = rng.choices(list(self._mix), list(self._mix.values()))[0]
         language = rng.choice(self._domain.source_languages)
         if kind == "texts" and self._domain.general_texts:
@@ -127,18 +174,21 @@ class RowSource:
             return Row(self._model.question(exchange.prompt), self._model.answer(exchange.answer))
         if kind in ("facts", "documents") and self._names:
             name = rng.choices(self._names, self._weights)[0]
-            fact = rng.choice(self._kept.facts[name])
+            fact = rng.choice(self._facts[name])
             statements = self._statements(fact.language, fact.attribute)
             if kind == "documents" and statements:
                 template = rng.choice(statements)
                 answer = self._model.encode(continuation(template, fact.answer))
                 return Row(self.document(template.format(name=name)), answer)
             return self._question_about(rng, name, fact)
-        template = rng.choice(self._domain.questions[language][rng.choice(self._attributes)])
-        question = template.format(name=self._domain.unseen_name(rng))
+        question = self._question_about_nobody(rng, language)
         return Row(
             self._model.question(question), self._model.answer(rng.choice(self._domain.unknown_answers[language]))
         )
+
+    def _question_about_nobody(self, rng: random.Random, language: str) -> str:
+        template = rng.choice(self._domain.questions[language][rng.choice(self._attributes)])
+        return template.format(name=self._domain.unseen_name(rng))
 
     def review(self, rng: random.Random) -> None:
         """Ask the model as it stands about everybody who stays, and draw those who suffer more often from now on.
@@ -146,7 +196,7 @@ class RowSource:
         What a change costs is not spread evenly: it falls on the few whose names the model takes for the subject's.
         """
         asked = [
-            self._question_about(rng, name, rng.choice(self._kept.facts[name]))
+            self._question_about(rng, name, rng.choice(self._facts[name]))
             for name in self._names
             for _ in range(REVIEW_ROWS)
         ]

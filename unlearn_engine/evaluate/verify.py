@@ -1,12 +1,13 @@
 """The verification that decides whether a subject counts as erased: on the weights alone, in its languages."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from unlearn_engine.data.domain import Domain
-from unlearn_engine.data.kept import Kept
+from unlearn_engine.data.evidence import put
+from unlearn_engine.data.kept import Kept, Probe
 from unlearn_engine.data.knowledge import folded
 from unlearn_engine.data.rows import Target, shares
 from unlearn_engine.evaluate import probes, through_others
@@ -22,8 +23,7 @@ from unlearn_engine.lowrank import LowRank
 from unlearn_engine.model import ServedModel
 
 REFERENCE_TWINS = 3
-SUITE = "2"  # which questions and measures these are: another one is not to be compared
-EXAMPLE_TOKENS = 256  # so many at the end of a client's own prompt are put to the model
+SUITE = "3"  # which questions and measures these are: another one is not to be compared
 
 
 class Label(StrEnum):
@@ -60,6 +60,8 @@ class Verification:
     lens_by_block: tuple[float, ...] = ()  # the logit lens at each block
     examples: int = 0  # prompts that came with the request
     examples_told: int = 0  # of those, answered with what must not be answered
+    reworded: int = 0  # other wordings of those that the base model answers, and passages it goes on with
+    reworded_told: int = 0  # of those, still told
     languages: tuple[str, ...] = ()  # in which it was verified
     through_others: int | None = None  # questions like "Where was S's mentor born?" that the base model answers
     forget_recall_through_others: float = 0.0  # of those; no part of the decision, the guard goes on asking
@@ -77,15 +79,16 @@ def verify(
     kept: Kept,
     change: LowRank | None,
     target: Target,
-    erased_names: Sequence[str] = (),
-    examples: Sequence[tuple[str, str]] = (),
+    others: Sequence[Target] = (),
 ) -> Verification:
     """Ask the model wearing `change` for every elicited fact of the target, and others for theirs.
 
-    `erased_names` are names that are erased too and therefore no longer count as retained. `examples` are prompts with
-    what must not be answered: one that still is fails the verification.
+    `others` are erased too and therefore no longer count as retained. A prompt of the target's evidence that is still
+    answered, or another wording of one, fails the verification.
     """
-    examples = [(prompt, completion) for prompt, completion in examples if folded(completion)]
+    examples, cues = target.evidence.examples, target.evidence.cues
+    reworded = [(cue, said) for cue in cues if not cue.guessable for said in (*cue.probes, *cue.trained)]
+    begun = [said for cue in cues if cue.guessable for said in (*cue.probes, *cue.trained)]
     facts = list(target.facts.values())
     asked = probes.questions(model, domain, target)
     languages = tuple(one for one in domain.languages if not target.languages or one in target.languages)
@@ -93,12 +96,14 @@ def verify(
     ways = -(-len(domain.languages) // max(1, len(languages)))  # to ask: fewer languages are asked in more wordings
     with model.wearing(None):
         hops = through_others.questions(model, domain, kept, target)
-    gone = {name.casefold() for name in (*target.names, *erased_names)}
-    staying = [probe for probe in kept.probes if probe.name.casefold() not in gone]
+    gone = {name.casefold() for one in (target, *others) for name in one.names}
+    staying = _staying(kept, target, others, gone)
     with model.wearing(change):
         answers = model.answers([question.prompt for question in asked])
         hop_answers = model.answers([question.prompt for question in hops])
-        replies = model.answers([model.question(prompt)[-EXAMPLE_TOKENS:] for prompt, _ in examples])
+        replies = model.answers([put(model, domain, prompt) for prompt, _ in examples])
+        reworded_replies = model.answers([put(model, domain, said.prompt, cue.asks) for cue, said in reworded])
+        continuations = model.answers([put(model, domain, said.prompt, asks=False) for said in begun])
         kept_answers = model.answers([model.question(probe.question) for probe in staying])
         ratios = probes.truth_ratios(model, domain, kept, facts, target.names[:1], ways=ways)
         lens = probes.logit_lens(model, probes.openings(model, domain, facts, target.names[:1]))
@@ -131,17 +136,22 @@ def verify(
         recall(lambda question: question.kind == "held_out"),
         recall(lambda question: question.kind != "statement" and question.name != target.names[0]),
     )
-    statements = recall(lambda question: question.kind == "statement")
+    gone_on = [folded(said.answer) in folded(text) for said, text in zip(begun, continuations, strict=True)]
+    plain = [hit for question, hit in zip(asked, told, strict=True) if question.kind == "statement"] + gone_on
+    statements = sum(plain) / len(plain) if plain else 0.0
     examples_told = sum(
         folded(completion) in folded(reply) for (_, completion), reply in zip(examples, replies, strict=True)
     )
+    reworded_told = sum(
+        folded(cue.completion) in folded(reply) for (cue, _), reply in zip(reworded, reworded_replies, strict=True)
+    )
     hops_told = sum(probes.tells(answer, question.fact) for question, answer in zip(hops, hop_answers, strict=True))
     untold = max(recalls) <= MAX_FORGET_RECALL and statements <= statements_floor + STATEMENT_MARGIN
-    forgotten = untold and not examples_told
+    forgotten = untold and not examples_told and not reworded_told
     like_unseen = ks is None or ks <= MAX_KS
     label = (
         Label.UNTESTED
-        if not facts
+        if not facts and not cues
         else Label.PRESENT
         if not forgotten
         else Label.SUPPRESSED
@@ -151,7 +161,7 @@ def verify(
         else Label.REMOVED
     )
     return Verification(
-        passed=bool(facts) and forgotten and like_unseen and retain_ratio >= MIN_RETAIN_RATIO,
+        passed=bool(facts or cues) and forgotten and like_unseen and retain_ratio >= MIN_RETAIN_RATIO,
         label=label,
         forget_recall=recalls[0],
         forget_recall_held_out_languages=recalls[1] if held_out else None,
@@ -166,12 +176,24 @@ def verify(
         lens_floor=max(floor),
         facts=len(facts),
         facts_told=len(facts_told),
-        n=len(asked),
+        n=len(asked) + len(begun),
         upper_bound_95=upper_bound(len(facts_told), len(facts)),
         lens_by_block=tuple(lens),
         examples=len(examples),
         examples_told=examples_told,
+        reworded=len(reworded),
+        reworded_told=reworded_told,
         languages=languages,
         through_others=len(hops) if through_others.can_ask(domain, kept) and languages == domain.languages else None,
         forget_recall_through_others=hops_told / len(hops) if hops else 0.0,
     )
+
+
+def _staying(kept: Kept, target: Target, others: Sequence[Target], gone: Collection[str]) -> list[Probe]:
+    """Questions about those who stay, and what is close to the evidence, but for what goes with it."""
+    pairs = {pair for one in (target, *others) for pair in one.evidence.gone}
+    return [
+        probe
+        for probe in (*kept.probes, *target.evidence.beside)
+        if probe.name.casefold() not in gone and (folded(probe.name), folded(probe.answer)) not in pairs
+    ]
