@@ -6,9 +6,10 @@ V vocabulary size, L blocks, a heads of dimension d, and R rows of T tokens with
     weights     b x parameters
     change      4 x 4 x rank x (inputs + outputs) of every module: value, gradient and AdamW's two moments, in fp32
     graph       L R T (8 h + 6 a d + 6 a T + 8 m), what the blocks keep for the backward pass in bf16 autocast, and one
-                block more in work; with checkpointing (L + 1) R T r h, and one block
+                block more in work; with checkpointing (L + 1) R T r h, and one block; without autocast half as much
+                again
     casts       2 x parameters for each of the two losses when the weights are fp32: autocast's copies, which the graph
-                keeps (with checkpointing those of one block)
+                keeps (with checkpointing those of one block); none without autocast
     answers     16 V R A for the student's scores and their gradients
     pool        P (R T (L + 1) r h + 8 V R A), what the base makes of P batches, remembered
     reading     the largest batch without a graph, with its scores or its keys and values
@@ -120,13 +121,14 @@ def need(path: Path, placement: Placement, work: Work = ERASURE) -> Need:
     held = residual * other_weights + _QUANTISED.get(placement.quantise or 0, residual) * block_weights
 
     def graph(tokens: int) -> int:
-        return tokens * (8 * h + 6 * heads * dimension + 6 * heads * work.tokens + 8 * m)
+        in_bf16 = tokens * (8 * h + 6 * heads * dimension + 6 * heads * work.tokens + 8 * m)
+        return in_bf16 if placement.autocast else in_bf16 * 3 // 2
 
     step, answers = work.rows * work.tokens, work.rows * work.answer
     states = (layers + 1) * residual * h
     kept = step * states + graph(step) if placement.checkpointing else (layers + 1) * graph(step)
     casts = 0
-    if full and work.rows:
+    if full and work.rows and placement.autocast:
         copied = 0 if placement.quantise else block_weights // (layers if placement.checkpointing else 1)
         casts = 2 * 2 * (copied + vocabulary * h)
     change = 16 * work.rank * work.modules * (h + m)

@@ -41,14 +41,15 @@ def base_digest(model_path: Path) -> str:
 class ServedModel:
     """A causal language model whose wrapped modules can wear a low-rank change.
 
-    Stored in whatever type the folder has, held as the placement says, computed in bf16 autocast. What comes out lies
-    on `device`, wherever the blocks are. Raises ModelTooLarge, before any weight is read, when there is not the memory
+    Stored in whatever type the folder has, held and computed in what the placement says. What comes out lies on
+    `device`, wherever the blocks are. Raises ModelTooLarge, before any weight is read, when there is not the memory
     to work with it (to train it where `modules` are given), and UnsupportedPlacement.
     """
 
     def __init__(self, path: Path, modules: Sequence[str] = (), placement: Placement = ON_CPU) -> None:
         memory.require(path, placement, memory.ERASURE if modules else memory.READING)
         self._checkpointing = placement.checkpointing
+        self._computed_in_bf16 = placement.autocast
         self.network = placement.load(path)
         self.network.eval().requires_grad_(False)
         self.tokenizer = AutoTokenizer.from_pretrained(path)
@@ -134,7 +135,7 @@ class ServedModel:
         return tuple(state.to(self.device) for state in states)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._computed_in_bf16)
 
     @contextmanager
     def _only_blocks(self, first: int, depth: int) -> Iterator[None]:

@@ -123,9 +123,12 @@ def test_the_estimate_of_the_graph_is_what_autograd_keeps(base_path: Path) -> No
         model.hidden([[5] * tokens] * rows)
     counted = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     work = replace(ERASURE, rows=rows, tokens=tokens, pool=0, answer=0, rank=0)
-    shapes = need(base_path, Placement(dtype="bfloat16"), work).training  # one loss: without the casts of two
-    casts = 2 * sum(linear.numel() for name, linear in model.network.named_parameters() if ".layers." in name)
-    assert counted < shapes + casts < 1.35 * counted  # one block more is in work, the first has no graph
+    if ON_CPU.autocast:
+        estimate = need(base_path, Placement(dtype="bfloat16"), work).training  # one loss: without the casts of two
+        estimate += 2 * sum(linear.numel() for name, linear in model.network.named_parameters() if ".layers." in name)
+    else:
+        estimate = need(base_path, ON_CPU, work).training
+    assert counted < estimate < 1.35 * counted  # one block more is in work, the first has no graph
 
 
 def test_other_architectures_are_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from unlearn_engine.demo.corpus import Corpus
 from unlearn_engine.demo.domain import write_domain
 from unlearn_engine.demo.tokenizer import VOCABULARY_SIZE, train_tokenizer
 from unlearn_engine.demo.world import FORGET_PEOPLE, build_world
+from unlearn_engine.placement import cpu_multiplies_bf16
 
 WARM_UP_STEPS = 40
 EXAMPLES_PER_SORT = 2048
@@ -103,7 +104,7 @@ def schedule(step: int, steps: int) -> float:
 
 def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
     """Mean cross-entropy of the next token, weighted; a scalar."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=cpu_multiplies_bf16()):
         logits = model(input_ids=batch.ids, use_cache=False).logits
     weights = batch.weights[:, 1:]
     losses = torch.nn.functional.cross_entropy(
