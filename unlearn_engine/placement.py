@@ -15,7 +15,8 @@ from unlearn_engine.errors import UnsupportedPlacement
 
 def cpu_multiplies_bf16() -> bool:
     """Whether torch has kernels for bf16 products on this processor, and need not imitate them one by one."""
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @dataclass(frozen=True)
