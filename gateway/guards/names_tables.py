@@ -11,6 +11,7 @@ from typing import Protocol
 
 SMALL_TARGETS = 128  # so many are compiled anew at each addition
 SMALL_SHARE = 16  # the large one is compiled anew when this part of it has been added
+NAMES = "names"  # what ids of such tables begin with
 CROWDED, MOST_TABLES = 3, 6  # more tables than that are worth merging, are merged at once
 
 
@@ -69,4 +70,4 @@ def table_id(kind: str, *content: str) -> str:
 def _table(targets: Mapping[str, Named], members: Iterable[str]) -> NamesTable:
     chosen = frozenset(members)
     names = tuple(sorted({name for id_ in chosen for name in targets[id_].names}))
-    return NamesTable(table_id("names", *names), names, chosen)
+    return NamesTable(table_id(NAMES, *names), names, chosen)

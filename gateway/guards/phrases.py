@@ -29,6 +29,7 @@ class State:
     pending: bytes
     steps: dict[int, "State"] = field(default_factory=dict)
     banned: TokenIds | None = None
+    begun: bool = False  # whether some of them end a phrase begun before; known with `banned`
 
 
 class _ViewHits:
@@ -193,7 +194,8 @@ class PhraseTable:
             after = self._after[state.pending] = _HitsAfter(self._index, self._phrases, self._rests, state.pending)
         regardless = after.regardless(state.last)
         added = after.added(state.threads, state.last)
-        if not any(map(len, added)):
+        state.begun = any(map(len, added))
+        if not state.begun:
             return regardless
         forbidden = _sorted_once(np.concatenate([regardless, *added]))
         self._remember(len(forbidden) // _IDS_PER_STEP)

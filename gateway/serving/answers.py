@@ -13,11 +13,11 @@ from vllm.logprobs import Logprob
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
-from gateway.guards.audit import Audit
+from gateway.guards.audit import Audit, Released
 from gateway.guards.pattern_set import PatternSet
 from gateway.serving.newer_guard import NewerGuard
 from gateway.serving.refusal import certain
-from gateway.serving.watch import NameWatch
+from gateway.serving.watch import HELD_LETTERS, NameWatch
 
 
 class Answers:
@@ -27,11 +27,14 @@ class Answers:
         new_audit: makes the audit of one answer.
         params: as the caller gave them; their output kind is what `pass_on` returns. The engine must be asked for
             `engine_kind(params)`.
+        end: the token by which the logits guard ends an answer that is about to say a name; None: it does not.
     """
 
-    def __init__(self, new_audit: Callable[[], Audit], params: SamplingParams, tokenizer: Any) -> None:
+    def __init__(
+        self, new_audit: Callable[[], Audit], params: SamplingParams, tokenizer: Any, end: int | None = None
+    ) -> None:
         self._guards = [NewerGuard(new_audit()) for _ in range(params.n)]
-        self._answers = [_Answer(guard, params, tokenizer) for guard in self._guards]
+        self._answers = [_Answer(guard, params, tokenizer, end) for guard in self._guards]
         self._open: int = params.n
         self.blocked = 0
         self.seconds = 0.0  # spent in `pass_on`
@@ -80,6 +83,7 @@ class _Answer:
         "_audit",
         "_cumulative",
         "_grammar",
+        "_guards_end",
         "_ids",
         "_logprobs",
         "_released",
@@ -90,8 +94,9 @@ class _Answer:
         "closed",
     )
 
-    def __init__(self, audit: Audit, params: SamplingParams, tokenizer: Any) -> None:
+    def __init__(self, audit: Audit, params: SamplingParams, tokenizer: Any, end: int | None) -> None:
         self._audit = audit
+        self._guards_end = end
         self._tokenizer = tokenizer
         self._cumulative = CompletionOutput(0, "", [], None, None) if _is_cumulative(params) else None
         self._grammar = params.structured_outputs is not None
@@ -108,12 +113,18 @@ class _Answer:
         if completion.finish_reason == "error" and self._grammar:
             # The grammar left only forbidden tokens, so the logits guard ended the answer, which the grammar rejects.
             completion.finish_reason = "stop"
-            completion.text = self._without_end(completion)
+            completion.text = self._before(getattr(self._tokenizer, "eos_token_id", None), completion)
+            self.blocked = True
+        elif self._guards_end is not None and completion.stop_reason == self._guards_end:
+            self._as_ended(completion)
             self.blocked = True
         self.closed = completion.finish_reason is not None
         source = completion.text
-        # A blocked answer ends in the middle of a name: what the audit holds back of it stays back.
-        verdict = self._audit.feed(source, self.closed and not self.blocked)
+        # A blocked answer ends in the middle of a name, and one cut off may: what is held back of it stays back.
+        begun = self.blocked or completion.finish_reason == "length"
+        verdict = self._audit.feed(source, self.closed and not begun)
+        if completion.finish_reason == "length" and not verdict.blocked:
+            verdict = self._unless_a_name(verdict, source)
         if verdict.text == source and not verdict.blocked and not self._source:
             return self._deliver(completion)
         self._source += source
@@ -133,10 +144,27 @@ class _Answer:
             return False
         return self._deliver(completion)
 
-    def _without_end(self, completion: CompletionOutput) -> str:
+    def _unless_a_name(self, verdict: Released, source: str) -> Released:
+        """The rest of an answer that was cut off, but for what may be half of a name."""
+        held = len(self._source + source) - len(self._released + verdict.text)
+        if held > HELD_LETTERS:
+            return verdict
+        rest = self._audit.feed("", True)
+        return Released(verdict.text + rest.text, rest.blocked)
+
+    def _as_ended(self, completion: CompletionOutput) -> None:
+        """In place of the guard's own token stands the one by which answers end."""
+        completion.text = self._before(self._guards_end, completion)
+        completion.stop_reason = None
+        end = [self._tokenizer.eos_token_id]
+        completion.token_ids = [*completion.token_ids[:-1], *end]
+        if completion.logprobs:
+            completion.logprobs = [*completion.logprobs[:-1], *certain(end, self._tokenizer)]
+
+    def _before(self, end: int | None, completion: CompletionOutput) -> str:
         """The text without the end token's own, which is there where special tokens are asked for."""
         text, last = str(completion.text), completion.token_ids[-1:]
-        if not last or last[0] != getattr(self._tokenizer, "eos_token_id", None):
+        if not last or last[0] != end:
             return text
         return text.removesuffix(self._tokenizer.decode(last))
 

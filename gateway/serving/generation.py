@@ -36,6 +36,7 @@ from gateway.serving.observer import GuardObserver
 from gateway.serving.plan import Phrases, Plan, Planner, Reading, Request
 from gateway.serving.refusal import given_output, shaped
 from gateway.serving.rewriter import Rewriter
+from gateway.serving.vocabulary import silent_id
 from gateway.serving.watch import WatchedAudit
 from gateway.tracing import span_apart
 
@@ -85,7 +86,9 @@ class Generation:
         self._engine = engine
         self._enforcement = enforcement
         self._tokenizer: Any = engine.get_tokenizer()
-        self._planner = Planner(table, self._tokenizer, engine.model_config.max_model_len, embeddings, hops)
+        model = engine.model_config
+        end = silent_id(self._tokenizer, model.get_vocab_size())
+        self._planner = Planner(table, self._tokenizer, model.max_model_len, embeddings, hops, end)
         self._desk = Desk(self._planner.read_all)
         self._asking = Asking(engine, self._planner.chat)
         self._hops = Hops(self._asking, observer)
@@ -235,7 +238,7 @@ class Generation:
     @contextmanager
     def _audited(self, plan: Plan, live: LivePolicy, params: SamplingParams) -> Iterator[Answers]:
         """The audit of a request's answers; what it did is told at the end, however that comes."""
-        answers = Answers(lambda: _audit(plan, live), params, self._tokenizer)
+        answers = Answers(lambda: _audit(plan, live), params, self._tokenizer, self._planner.end)
         with span_apart("chat.generate", decision=plan.decision) as record:
             try:
                 yield answers

@@ -3,6 +3,9 @@
 A request names the tables that apply to it in `extra_args[TABLES_KEY]`; the phrases themselves were loaded before by
 `collective_rpc`. Whatever is not as expected (no key, an unknown table, an error) blocks the row: only the end of the
 answer may be produced. An exception here would end the engine for everyone, so none leaves this module.
+
+Who hears all of a name but its last token can guess it. So where the likeliest token would end a name begun before
+(a phrase of a table of names), the answer ends by the token `extra_args[END_KEY]`, by which the gateway knows why.
 """
 
 # mypy: allow-subclassing-any, no-warn-return-any
@@ -20,12 +23,14 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDi
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsContext, LogitsProcRequestState
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as LogitsProcessorV2
 
+from gateway.guards.names_tables import NAMES
 from gateway.guards.phrases import PhraseTable, State, VocabularyIndex
 from gateway.log_filter import SpokenOf, watch_lines
 from gateway.serving.engine_process import prepare_engine_process
 from gateway.serving.vocabulary import special_ids, token_bytes
 
 TABLES_KEY = "unlearn_tables"
+END_KEY = "unlearn_end"
 PROMPT_TAIL = 32  # tokens
 
 
@@ -89,7 +94,7 @@ class _Row:
     `position` counts the tokens read: on V1 those of the output, on V2 the prompt's as well; -1 on V2 before the first.
     """
 
-    __slots__ = ("constrained", "output", "position", "states", "stop", "tables")
+    __slots__ = ("constrained", "end", "names", "output", "position", "states", "stop", "tables")
 
     def __init__(self, found: list[PhraseTable] | None, params: SamplingParams, output: list[int], eos: int) -> None:
         self.tables = found
@@ -97,6 +102,10 @@ class _Row:
         self.output = output
         self.position = 0
         self.stop = params.eos_token_id if params.eos_token_id is not None else eos
+        extra = params.extra_args or {}
+        self.end: int | None = extra.get(END_KEY)
+        ids = enumerate(extra[TABLES_KEY] if found else ())
+        self.names = [which for which, table_id in ids if table_id.startswith(NAMES)]
         self.constrained = params.structured_outputs is not None or bool(params.allowed_token_ids)
 
     def read(self, tokens: Sequence[int]) -> None:
@@ -122,6 +131,14 @@ class _Row:
         """Token ids (int64) that may not come next, one array for each table that forbids any."""
         banned = (table.banned(state) for table, state in zip(self.tables or (), states, strict=True))
         return [ids for ids in banned if len(ids)]
+
+    def ends_name(self, states: list[State], logits: torch.Tensor) -> bool:
+        """Whether the likeliest token would end a name begun before; `banned` was asked for these states."""
+        begun = [which for which in self.names if states[which].begun]
+        if not begun:
+            return False
+        likeliest = int(logits.argmax())
+        return any(likeliest in (self.tables or ())[which].banned(states[which]) for which in begun)
 
 
 class LogitsGuard(LogitsProcessor, LogitsProcessorV2):
@@ -223,8 +240,12 @@ class LogitsGuard(LogitsProcessor, LogitsProcessorV2):
         try:
             if drafts is None:
                 row.catch_up()
-            if forbidden := row.banned(row.after(drafts) if drafts else row.states):
-                self._forbid(logits[index], forbidden, row)
+            states = row.after(drafts) if drafts else row.states
+            if forbidden := row.banned(states):
+                if row.end is not None and row.ends_name(states, logits[index]):
+                    self._block(logits[index], row.end)
+                else:
+                    self._forbid(logits[index], forbidden, row)
         except Exception:
             self._tables.errors += 1
             row.tables = None

@@ -30,7 +30,7 @@ from gateway.serving.answers import engine_kind
 from gateway.serving.chat_format import ChatFormat
 from gateway.serving.embeddings import Embeddings
 from gateway.serving.fields import tool_forced
-from gateway.serving.logits_guard import TABLES_KEY
+from gateway.serving.logits_guard import END_KEY, TABLES_KEY
 from gateway.serving.observer import Decision
 
 Phrases = PhraseSet | HashedPhrases
@@ -98,16 +98,24 @@ class Planner:
         embeddings: corrupts the names of targets in prompts for `ignorance`; without it, and for actions that speak of
             the subject, a twin's name is put in their place.
         hops: whether relations are looked for.
+        end: the token by which the logits guard ends an answer that is about to say a name; None: it says another.
     """
 
     def __init__(
-        self, table: TokenTable, tokenizer: Any, max_model_len: int, embeddings: Embeddings | None, hops: bool
+        self,
+        table: TokenTable,
+        tokenizer: Any,
+        max_model_len: int,
+        embeddings: Embeddings | None,
+        hops: bool,
+        end: int | None = None,
     ) -> None:
         self._table = table
         self._tokenizer = tokenizer
         self._max_model_len = max_model_len
         self._embeddings = embeddings
         self._hops = hops
+        self.end = end
         self._encode = lru_cache(maxsize=ENCODED_TWINS)(self._encoded)
         self.chat = ChatFormat(tokenizer)
         language("")  # loads its model now, not in the first request
@@ -207,6 +215,9 @@ class Planner:
         params.extra_args = {TABLES_KEY: list(plan.tables)}
         if plan.decision != "off":
             params.output_kind = engine_kind(asked)
+            if plan.rewriting is None and self.end is not None:
+                params.extra_args[END_KEY] = self.end
+                params.stop_token_ids = [*(asked.stop_token_ids or ()), self.end]
             if params.allowed_token_ids or params.structured_outputs is not None:
                 # Where all that is allowed is forbidden, the guard ends the answer by the token that would be ignored.
                 params.ignore_eos = False

@@ -23,15 +23,25 @@ def token_bytes(tokenizer: Any, vocab_size: int) -> list[bytes | None]:
     return [None if index in special else bytes(entry) for index, entry in enumerate(info.decoded_vocab)]
 
 
+def silent_id(tokenizer: Any, vocab_size: int) -> int | None:
+    """A special token that no conversation has (padding, a reserved one), if there is one."""
+    return min((one for one in special_ids(tokenizer) - _structure(tokenizer) if one < vocab_size), default=None)
+
+
 def prompt_bytes(tokenizer: Any, vocab_size: int) -> list[bytes | None]:
     """Like `token_bytes`, for reading prompts: special tokens that structure no conversation are invisible (b"").
 
     A client may type them (padding, reserved tokens) between the letters of a name, which would hide it.
     """
-    template = str(tokenizer.chat_template or "")
-    structure = {tokenizer.eos_token_id, tokenizer.bos_token_id}
     entries = token_bytes(tokenizer, vocab_size)
-    for index in special_ids(tokenizer) - structure:
-        if index < vocab_size and str(tokenizer.convert_ids_to_tokens(index)) not in template:
+    for index in special_ids(tokenizer) - _structure(tokenizer):
+        if index < vocab_size:
             entries[index] = b""
     return entries
+
+
+def _structure(tokenizer: Any) -> set[int]:
+    """The special tokens that structure a conversation."""
+    template = str(tokenizer.chat_template or "")
+    named = {index for index in special_ids(tokenizer) if str(tokenizer.convert_ids_to_tokens(index)) in template}
+    return named | {tokenizer.eos_token_id, tokenizer.bos_token_id}

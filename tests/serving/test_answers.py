@@ -1,7 +1,9 @@
 """Answers on their way out: text, token ids and log probabilities leave together or not at all."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from vllm import SamplingParams
@@ -15,9 +17,16 @@ from gateway.serving.refusal import Said, given_output
 
 
 class Letters:
-    """A tokenizer with one token for each character."""
+    """A tokenizer with one token for each character; a conversation has no padding."""
 
-    eos_token_id = 3
+    eos_token_id, bos_token_id, pad_token_id = 3, None, 4
+    all_special_ids = (3, 4)
+    added_tokens_decoder: Mapping[int, Any] = {}
+    chat_template = None
+
+    @staticmethod
+    def convert_ids_to_tokens(index: int) -> str:
+        return chr(index)
 
     @staticmethod
     def encode(text: str, add_special_tokens: bool = True) -> list[int]:
@@ -134,6 +143,35 @@ def test_cumulative_answers_grow() -> None:
             seen.append((released.outputs[0].text, len(released.outputs[0].token_ids)))
     assert seen[-1] == ("It is Name.", 11)
     assert all(later.startswith(earlier) for (earlier, _), (later, _) in pairwise(seen))
+
+
+@pytest.mark.parametrize("chunks", [["It is Peja Bun\4"], list("It is Peja Bun\4")])
+@pytest.mark.parametrize("kind", [RequestOutputKind.DELTA, RequestOutputKind.FINAL_ONLY])
+def test_a_name_begun_is_not_told_where_the_guard_ended_it(chunks: list[str], kind: RequestOutputKind) -> None:
+    """As vLLM tells it: the ids have the guard's token, the text does not."""
+    if kind is RequestOutputKind.FINAL_ONLY:
+        chunks = ["".join(chunks)]
+    answers = Answers(lambda: audit("Peja Bunzar"), params(kind, logprobs=1), Letters(), Letters.pad_token_id)
+    text, ids, logprobs = "", [], 0
+    for chunk in chunks:
+        over = chunk.endswith("\4")
+        given = completion(0, chunk, "stop" if over else None, logprobs=True)
+        given.text = chunk.rstrip("\4")
+        given.stop_reason = Letters.pad_token_id if over else None
+        released = answers.pass_on(output(given, finished=over))
+        for part in released.outputs if released else ():
+            text, ids, logprobs = text + part.text, [*ids, *part.token_ids], logprobs + len(part.logprobs or [])
+            assert part.stop_reason is None
+    assert answers.finished and answers.blocked == 1
+    assert (text, Letters.decode(ids), logprobs) == ("It is ", "It is ", 6)
+
+
+def test_a_name_begun_is_not_told_where_the_answer_is_cut_off() -> None:
+    for cut, told in (("It is Peja Bun", "It is "), ("It is Peja", "It is Peja"), ("It is a", "It is a")):
+        answers = Answers(lambda: audit("Peja Bunzar"), params(RequestOutputKind.FINAL_ONLY), Letters())
+        released = answers.pass_on(output(completion(0, cut, "length"), finished=True))
+        assert released is not None and answers.blocked == 0
+        assert (released.outputs[0].text, released.outputs[0].finish_reason) == (told, "length")
 
 
 def test_an_answer_that_the_grammar_could_only_fill_with_a_name_ends_before_it() -> None:

@@ -31,7 +31,7 @@ from gateway.serving.errors import SwapFailed
 from gateway.serving.fields import guards_mode
 from gateway.serving.generation import GuardFailed, NoPolicy
 from gateway.serving.guarded_engine import GuardedEngine
-from gateway.serving.logits_guard import TABLES_KEY
+from gateway.serving.logits_guard import END_KEY, TABLES_KEY
 from tests.serving.server import Recorder
 from tests.serving.test_answers import Letters
 
@@ -217,7 +217,8 @@ async def test_an_unmatched_prompt_passes_with_the_names_table_only(
     await engine.apply(applied)
     outputs = await answer(engine, "Hello there", extra_args={TABLES_KEY: [], "other": 1})
     assert text_of(outputs) == "Hello there"
-    assert inner.asked[0][1].extra_args == {TABLES_KEY: list(applied.names_tables)}
+    tables = list(applied.names_tables)
+    assert inner.asked[0][1].extra_args == {TABLES_KEY: tables, END_KEY: Letters.pad_token_id}
     assert recorder.decisions == {"pass": 1}
 
 

@@ -24,7 +24,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.loader import _load_v2_logitspro
 from gateway.guards.phrases import VocabularyIndex
 from gateway.serving import logits_guard
 from gateway.serving.arguments import LOGITS_PROCESSOR
-from gateway.serving.logits_guard import TABLES_KEY, LogitsGuard, Tables
+from gateway.serving.logits_guard import END_KEY, TABLES_KEY, LogitsGuard, Tables
 from gateway.serving.vocabulary import special_ids, token_bytes
 from gateway.serving.worker_extension import GuardWorkerExtension
 
@@ -101,6 +101,20 @@ def test_without_known_tables_only_the_end_is_possible(guard: LogitsGuard, vocab
     blocked, free = allowed(guard, 2, vocab_size)
     assert blocked == {guard._eos}
     assert len(free) == vocab_size
+
+
+def test_where_the_likeliest_token_ends_a_name_begun_the_answer_ends(
+    guard: LogitsGuard, tokenizer: Any, vocab_size: int
+) -> None:
+    *begun, last = tokenizer.encode(NAME)
+    end = tokenizer.pad_token_id
+    added(guard, *(({TABLES_KEY: ["names"], **extra}, [], begun) for extra in ({END_KEY: end}, {END_KEY: end}, {})))
+    logits = torch.zeros(3, vocab_size)
+    logits[0, last] = logits[2, last] = logits[1, last - 1] = 1.0
+    kept = [torch.nonzero(row > float("-inf")).flatten().tolist() for row in guard.apply(logits)]
+    assert kept[0] == [end]
+    for row in kept[1:]:  # something else is likelier; nobody is told
+        assert last not in row and len(row) > 1
 
 
 def test_an_error_blocks_its_row_and_no_other(guard: LogitsGuard, vocab_size: int) -> None:
