@@ -113,7 +113,7 @@ class _Answer:
         if completion.finish_reason == "error" and self._grammar:
             # The grammar left only forbidden tokens, so the logits guard ended the answer, which the grammar rejects.
             completion.finish_reason = "stop"
-            completion.text = self._before(getattr(self._tokenizer, "eos_token_id", None), completion)
+            completion.text = self._without_end(completion)
             self.blocked = True
         elif self._guards_end is not None and completion.stop_reason == self._guards_end:
             self._as_ended(completion)
@@ -154,17 +154,17 @@ class _Answer:
 
     def _as_ended(self, completion: CompletionOutput) -> None:
         """In place of the guard's own token stands the one by which answers end."""
-        completion.text = self._before(self._guards_end, completion)
+        completion.text = self._without_end(completion)
         completion.stop_reason = None
         end = [self._tokenizer.eos_token_id]
         completion.token_ids = [*completion.token_ids[:-1], *end]
         if completion.logprobs:
             completion.logprobs = [*completion.logprobs[:-1], *certain(end, self._tokenizer)]
 
-    def _before(self, end: int | None, completion: CompletionOutput) -> str:
-        """The text without the end token's own, which is there where special tokens are asked for."""
+    def _without_end(self, completion: CompletionOutput) -> str:
+        """The text without that of the token that ended it, which is there where special tokens are asked for."""
         text, last = str(completion.text), completion.token_ids[-1:]
-        if not last or last[0] != end:
+        if not last or last[0] not in (getattr(self._tokenizer, "eos_token_id", None), self._guards_end):
             return text
         return text.removesuffix(self._tokenizer.decode(last))
 
