@@ -46,6 +46,8 @@ class _Worker(SimpleWorker):  # type: ignore[misc]
     It listens to no commands: those of RQ's own dashboard go around the leases.
     """
 
+    stopped_by = 0  # the signal's number
+
     def subscribe(self) -> None:
         """No thread, no connection for that."""
 
@@ -60,6 +62,7 @@ class _Worker(SimpleWorker):  # type: ignore[misc]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Leave the job, wherever it is."""
+        self.stopped_by = signum
         raise SystemExit(128 + signum)
 
 
@@ -108,6 +111,7 @@ def take_jobs(worker: ErasureWorker, url: str, *, tidy_every_s: int = TIDY_EVERY
     watch_lines(worker.spoken.named)
     pause_s = AGAIN_AFTER_S
     while True:
+        taker: _Worker | None = None
         connection: Any = connect_queue(url, timeout_s=None)
         try:
             worker.check()
@@ -123,6 +127,8 @@ def take_jobs(worker: ErasureWorker, url: str, *, tidy_every_s: int = TIDY_EVERY
         except StoreRefused:
             raise
         except (StoreUnavailable, RedisError, OSError) as error:
+            if taker is not None and taker.stopped_by:  # RQ takes its leave on the way out, of a store that is gone
+                raise SystemExit(128 + taker.stopped_by) from None
             logger.warning("jobs cannot be taken: %s", type(error).__name__)
         finally:
             connection.close()

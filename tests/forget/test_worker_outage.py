@@ -1,10 +1,12 @@
 """Redis goes away again and again while a job runs: the job waits, and neither its work nor an attempt is lost."""
 
 import asyncio
+import os
 import random
+import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from gateway.forget.model import State
 from gateway.forget.store import Store
 from gateway.forget.worker_store import WorkerStore
 from gateway.worker import ErasureWorker
+from gateway.worker_loop import take_jobs
 from tests.forget.desk import SEALER, Desk, until
 from tests.forget.servers import DURABLE, Server
 from unlearn_engine.adapter import Adapter
@@ -105,3 +108,27 @@ async def test_a_job_does_not_wait_for_ever(server: Server, tmp_path: Path) -> N
         worker = ErasureWorker(desk.worker, eraser, AdapterStorage(tmp_path / "adapters"))
         with pytest.raises(StoreUnavailable):
             await asyncio.wait_for(asyncio.to_thread(worker.run, id_), 15)
+
+
+def test_it_ends_when_it_is_told_to_though_it_cannot_take_its_leave(server: Server, tmp_path: Path) -> None:
+    """As by `kill -9` of a gateway: its Redis is gone, too, before the worker hears of it."""
+    eraser: Any = SmallEraser(tmp_path, random.Random(0), fails=0.0, steps=1)
+    signals: list[int] = []
+
+    def tell() -> None:
+        signals.append(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    timers = [threading.Timer(*one) for one in ((1.0, server.kill), (2.0, tell), (30.0, tell))]
+    try:
+        with closing(WorkerStore(connect_blocking(server.url), SEALER)) as store, pytest.raises(SystemExit) as ended:
+            for timer in timers:
+                timer.start()
+            take_jobs(ErasureWorker(store, eraser, AdapterStorage(tmp_path)), server.url)
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert ended.value.code == 128 + signal.SIGTERM and len(signals) == 1
