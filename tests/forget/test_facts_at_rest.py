@@ -1,6 +1,7 @@
 """Facts of which only hashes may lie in Redis: nothing of them is there, and the guard knows them all the same."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ async def test_no_fact_lies_in_redis(hashing: Desk, desk: Desk, raw: redis.Redis
     stored = dump(raw).casefold()
     assert "ivo marlin" in stored  # the subject is the sealer's concern
     words = {word.casefold() for fact in FACTS for word in fact.split() if len(word) > 3}
-    assert not [word for word in (*words, NICKNAME.casefold(), "4821") if word in stored]
+    spoken = set(re.findall(r"\w+", stored))  # whole words: a digest or a time may hold the digits of a number
+    assert not [word for word in (*words, NICKNAME.casefold()) if word in (spoken if word.isdigit() else stored)]
     raw.flushall()
     await learned(desk)
     assert "lighthouse keeper" in dump(raw).casefold()  # as it is without the setting
