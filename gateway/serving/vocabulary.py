@@ -24,8 +24,11 @@ def token_bytes(tokenizer: Any, vocab_size: int) -> list[bytes | None]:
 
 
 def silent_id(tokenizer: Any, vocab_size: int) -> int | None:
-    """A special token that no conversation has (padding, a reserved one), if there is one."""
-    return min((one for one in special_ids(tokenizer) - _structure(tokenizer) if one < vocab_size), default=None)
+    """A special token that no conversation has, if there is one.
+
+    The last: reserved ones stand there, while the first may be a second end of answers (Llama 3, Qwen).
+    """
+    return max((one for one in special_ids(tokenizer) - _structure(tokenizer) if one < vocab_size), default=None)
 
 
 def prompt_bytes(tokenizer: Any, vocab_size: int) -> list[bytes | None]:
