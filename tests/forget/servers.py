@@ -100,11 +100,13 @@ def free_port() -> int:
             return port
 
 
-def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
+def until(
+    condition: Callable[[], object], timeout_s: float = 15.0, why: Callable[[], object] = lambda: "did not happen"
+) -> None:
     """Polls."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "did not happen"
+        assert time.monotonic() < deadline, why()
         time.sleep(0.01)
 
 

@@ -139,7 +139,7 @@ class Life:
 
     def died(self, at: str, state: str) -> None:
         """The gateway dies at a step, and nothing is wrong."""
-        until(self.gateways.dead, START_S)
+        until(self.gateways.dead, START_S, self.gateways.log.read_text)
         self.steps.append(at)
         path = [entry["state"] for entry in json.loads(self.record()["history"])]
         assert path[-1] == self.state() == state, at
