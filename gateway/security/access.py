@@ -30,12 +30,17 @@ _OPENDSR_REQUEST = re.compile(r"/opendsr/v2/requests/[0-9a-f-]{36}")
 _ONE_REQUEST = re.compile(rf"{PATH}/[0-9a-f-]{{36}}(/[a-z-]+)?")
 
 
+def is_chat(path: str) -> bool:
+    """Whether it is one of the OpenAI and Anthropic routes, for `chat` keys and with OpenAI's errors."""
+    return path in CHAT or path.startswith("/v1/models/")
+
+
 def accepted_scopes(method: str, path: str) -> frozenset[Scope] | None:
     """Any of these scopes lets a key through; None: the route is open to everyone."""
     method = "GET" if method == "HEAD" else method
     if path in OPEN:
         return None
-    if path in CHAT:
+    if is_chat(path):
         return frozenset({Scope.CHAT})
     if path in ("/openapi.json", "/docs"):
         return _ANY

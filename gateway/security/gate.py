@@ -11,7 +11,7 @@ from gateway.actor import acting
 from gateway.audience import audiences
 from gateway.forget.errors import StoreUnavailable
 from gateway.security import refusals
-from gateway.security.access import CHAT, accepted_scopes
+from gateway.security.access import accepted_scopes, is_chat
 from gateway.security.keys import ApiKey, KeyRing
 from gateway.security.keys import Scope as KeyScope
 from gateway.security.oidc import Oidc, OidcUnavailable
@@ -98,7 +98,7 @@ class Gate:
     async def _throttled(self, key: ApiKey, path: str) -> Refusal | None:
         if key.rate is None:
             return None
-        if path in CHAT:
+        if is_chat(path):
             wait_s = self._local_throttle.wait_s(key.id, key.rate)
         else:
             try:

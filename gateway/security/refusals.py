@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from starlette.responses import JSONResponse
 
 from gateway.forget.problems import Problem
-from gateway.security.access import CHAT
+from gateway.security.access import is_chat
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Refusal:
         if path.startswith("/v1/messages"):
             content = {"type": "error", "error": {"type": self.kind, "message": self.detail}}
             return JSONResponse(content, self.status, headers=self.headers)
-        if path in CHAT:
+        if is_chat(path):
             error = {"message": self.detail, "type": self.kind, "param": None, "code": self.code}
             return JSONResponse({"error": error}, self.status, headers=self.headers)
         response = Problem(self.status, self.code, self.code.replace("_", " ").capitalize(), self.detail).response()

@@ -206,13 +206,13 @@ async def build_application(
     from vllm.entrypoints.launchers.api_server.app_state import init_app_state
     from vllm.entrypoints.launchers.app import build_app
 
-    from gateway.serving.routes import prune
+    from gateway.serving.routes import model_router, prune
 
     tasks = await engine.get_supported_tasks()
     app = build_app(arguments, tasks, engine.model_config)
     app.middleware_stack = None  # vLLM has built it already; it is built again, with our middleware, at the start
     prune(app)
-    for router in routers:
+    for router in (model_router(), *routers):
         app.include_router(router)
     app.add_middleware(RequestGate, max_body_bytes=options.max_body_bytes, allow_guards_off=options.allow_guards_off)
     await init_app_state(guarded, app.state, arguments, tasks)

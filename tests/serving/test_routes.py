@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from gateway.serving.routes import ALLOWED
@@ -67,7 +68,7 @@ def test_allowed_routes_answer(gateway: Gateway, method: str, path: str, body: d
 
 def test_the_interface_description_lists_allowed_routes_and_ours_only(gateway: Gateway) -> None:
     paths = httpx.get(f"{gateway.url}/openapi.json", timeout=60).json()["paths"]
-    assert {path for path in paths if not path.startswith("/test/")} <= ALLOWED
+    assert {path for path in paths if not path.startswith("/test/")} <= {*ALLOWED, "/v1/models/{model}"}
     assert "/v1/chat/completions" in paths
 
 
@@ -78,10 +79,14 @@ def test_every_other_route_is_gone(gateway: Gateway, method: str, path: str) -> 
 
 
 def test_one_model_is_offered_and_no_other_can_be_asked(gateway: Gateway, model_path: Any) -> None:
-    assert [model.id for model in gateway.client.models.list().data] == ["demo"]
+    (served,) = gateway.client.models.list().data
+    assert served.id == "demo"
+    assert gateway.client.models.retrieve("demo").to_dict().keys() == served.to_dict().keys()
     for name in ("unlearn-0", str(model_path), "other"):
         answer = gateway.post("/v1/chat/completions", model=name, messages=MESSAGES)
         assert answer.status_code == 404
+        with pytest.raises(openai.NotFoundError, match="does not exist"):
+            gateway.client.models.retrieve(name)
 
 
 @pytest.mark.parametrize(
