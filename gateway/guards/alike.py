@@ -9,12 +9,15 @@ from functools import lru_cache
 
 from rapidfuzz.distance import Levenshtein
 
+from gateway.guards.rereadings import reread
 from gateway.guards.romanise import (
     ABJADS,
     HAN,
     HANGUL,
     KANA,
     SYLLABIC,
+    TAMIL,
+    THAI,
     bare_letters_of,
     is_foreign,
     plain,
@@ -42,14 +45,19 @@ _CONSONANTS = (
 _OTHERWISE = str.maketrans({"j": "y", "J": "Y", "ö": "e", "ü": "u", "w": "u", "W": "U"})
 _COARSE = str.maketrans("pfvdgrzjou", "bbbtklssuu")
 _LEFT_OUT = re.compile("[aeiouhwy]")
+_WAW = "V"
+_AROUND_WAW = re.compile(f"(\\w){_WAW}(?=\\1)")
 _ABJAD_SOUNDS = str.maketrans("pfvzgjq", "bbbskkk")
 
 
 @lru_cache(maxsize=8192)
 def sounds_like(words: tuple[str, ...], name: str) -> bool:
-    """Whether words of another script are this name, word by word in some order."""
+    """Whether words of another script than the name's are this name, word by word in some order."""
     if is_foreign(name) and _block(name) == _block(words[0]):
         return False
+    if not is_foreign(words[0]):
+        ways = [way for order in orders(name) if len(order) == len(words) for way in (order, [*map(reread, order)])]
+        return any(_all_alike(way, words, *_SIMILARITY) and _of_one_sex(way, words) for way in ways)
     needed = _SYLLABLE_SIMILARITY if within(words[0][0], *SYLLABIC) else _SIMILARITY
     return any(len(order) == len(words) and _all_alike(words, order, *needed) for order in orders(name))
 
@@ -64,6 +72,12 @@ def _all_alike(words: Sequence[str], name: Sequence[str], least: float, mean: fl
     return total >= mean * len(words)
 
 
+def _of_one_sex(name: Sequence[str], latin: Sequence[str]) -> bool:
+    """Whether words end in an a where a name's do: Кельрин is not Kelrina."""
+    pairs = ((said(word), plain(written)) for word, written in zip(name, latin, strict=True))
+    return within(name[0][0], *ABJADS) or all((a[-1:] == "a") == (b[-1:] == "a") for a, b in pairs)
+
+
 def _block(text: str) -> int:
     """Something that words of one script agree on."""
     char = next((char for char in text if char.isalpha()), text[0])
@@ -74,8 +88,9 @@ def _similarity(written: str, word: str) -> float:
     """How near a word of another script comes to a word of a name, 0 to 1."""
     meant = _meant(word)
     if within(written[0], *ABJADS):
-        return float(any(_consonants(said(written)) == _consonants(way) for way in meant))
-    if not within(written[0], *SYLLABIC):
+        heard = _heard(written)
+        return float(any(heard.fullmatch(_consonants(way.replace("ts", "s"))) for way in meant))
+    if not within(written[0], *SYLLABIC, TAMIL, THAI):
         spoken = {said(written), voiced(written)}
         pairs = ((_fine(reading), _fine(way)) for reading in spoken for way in meant)
         return max(Levenshtein.normalized_similarity(reading, way) for reading, way in pairs)
@@ -89,7 +104,7 @@ def _similarity(written: str, word: str) -> float:
 
 @lru_cache(maxsize=1024)
 def _read_in_syllables(written: str) -> frozenset[str]:
-    return frozenset((_syllables(said(written)), _syllables("".join(map(bare_letters_of, written)))))
+    return frozenset(map(_syllables, (said(written), voiced(written), "".join(map(bare_letters_of, written)))))
 
 
 @lru_cache(maxsize=8192)
@@ -123,8 +138,15 @@ def _syllables(letters: str) -> str:
 
 
 @lru_cache(maxsize=1024)
+def _heard(written: str) -> re.Pattern[str]:
+    """The consonants of a name that may be written so; a waw is one of them or a vowel, a t and an s are one or two."""
+    consonants = _consonants(said(written.replace("ו", "و")).replace("w", _WAW))
+    return re.compile(_AROUND_WAW.sub(r"(?:\1b?)?", consonants.replace("ts", "t?s")).replace(_WAW, "b?"))
+
+
+@lru_cache(maxsize=1024)
 def _consonants(letters: str) -> str:
     for old, new in _CONSONANTS:
         letters = letters.replace(old, new)
-    letters = _SOFT_C.sub("s", letters).replace("c", "k").replace("ts", "s").replace("x", "ks")
+    letters = _SOFT_C.sub("s", letters).replace("c", "k").replace("x", "ks")
     return _REPEATED.sub(r"\1", _LEFT_OUT.sub("", letters.translate(_ABJAD_SOUNDS)))

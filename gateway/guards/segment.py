@@ -27,7 +27,8 @@ from gateway.guards.names import (
 )
 from gateway.guards.near import MOST_LETTERS, NearNames, windows_of
 from gateway.guards.normalise import Folded
-from gateway.guards.romanise import romanised
+from gateway.guards.respelt import RespeltText
+from gateway.guards.romanise import is_foreign, romanised
 from gateway.guards.sequences import NO_SHORT, Sequences, Short
 from gateway.guards.slips import is_slip, one_wrong
 from gateway.guards.sounds import SpokenNames, SpokenText, spoken
@@ -101,6 +102,11 @@ class Reading:
         return spoken(self.text)
 
     @cached_property
+    def respelt(self) -> RespeltText:
+        """What may be names of another script in Latin letters."""
+        return RespeltText(self.text)
+
+    @cached_property
     def inflected(self) -> InflectedText:
         """What may be names in other cases."""
         return InflectedText(self.text, self.folded, self.words)
@@ -127,6 +133,7 @@ class Segment:
         near: NearNames,
         near_letters: dict[int, str],
         spoken: SpokenNames,
+        respelt: SpokenNames,
         inflected: InflectedNames,
     ):
         self.names = names
@@ -135,7 +142,7 @@ class Segment:
         self.looking = looking
         self.near = near
         self._near_letters = near_letters
-        self._spoken = spoken
+        self._spoken, self._respelt = spoken, respelt
         self._inflected = inflected
         self._known = Filter(*written.keys, near.keys)
         self._known_looks = Filter(*looking.keys)
@@ -180,6 +187,7 @@ class Segment:
             NearNames.compiled(list(near.values()), list(near)),
             near,
             SpokenNames.compiled(["" if owner.excluded else owner.name for owner in owners]),
+            SpokenNames.compiled(["" if o.excluded or not is_foreign(o.name) else o.name for o in owners]),
             InflectedNames.compiled(["" if owner.excluded else owner.name for owner in owners]),
         )
 
@@ -205,12 +213,14 @@ class Segment:
             NearNames.compiled(list(near.values()), list(near)),
             near,
             SpokenNames.merged([segment._spoken for segment, _ in many], numbers),
+            SpokenNames.merged([segment._respelt for segment, _ in many], numbers),
             InflectedNames.merged([segment._inflected for segment, _ in many], numbers),
         )
 
     def search(self, reading: Reading, hits: Hits) -> None:
         """Add what is named in a text, exactly or nearly."""
-        for words, number in self._spoken.find(reading.spoken):
+        respelt = self._respelt.find(reading.respelt) if len(self._respelt) else ()
+        for words, number in (*self._spoken.find(reading.spoken), *respelt):
             target, name, _ = self._owners[number]
             if sounds_like(words.words, name):
                 start, end = reading.folded.starts.searchsorted((words.start, words.end)).tolist()

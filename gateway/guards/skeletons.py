@@ -12,7 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.letters import Numbers, ragged
-from gateway.guards.romanise import GREEK_PAIRS, SYLLABIC, bare_letters_of, is_foreign, plain, plain_greek, within
+from gateway.guards.rereadings import reread
+from gateway.guards.romanise import (
+    PAIR,
+    PAIRS,
+    PREPOSED,
+    SYLLABIC,
+    TAMIL,
+    bare_letters_of,
+    in_order,
+    is_foreign,
+    plain,
+    within,
+)
 
 MOST_WORDS = 4
 LEAST_CLASSES = 4  # a name with fewer consonants sounds like too many others
@@ -33,7 +45,7 @@ _LETTER_CLASSES = {
 } | {" ": _BETWEEN}
 _TO_SYLLABLES = str.maketrans("TDLR", "ttll")
 _SIBILANT = re.compile("shch|tsch|tch|sch|dzh|sh|ch|zh|ts|tz|dj|cz")
-_BEFORE_SIBILANT = re.compile("[TDt](?=S)")
+_BEFORE_SIBILANT = re.compile("[TDt](?=[TDt]?S)")
 _REPEATED = re.compile(r"([^|])(?=\1)")  # all but the last
 _SOFT_C = re.compile("c(?=[eiy])")
 _SILENT_H = re.compile("(?<=[aeiou])h(?![aeiou])")
@@ -42,14 +54,16 @@ _TOGGLES = (
     ("j", (("j", ""),)),  # a German or Spanish j
     ("w", (("w", "v"),)),
     ("v", (("v", ""),)),  # Arabic
-    ("h", (("h", "g"),)),  # an older Russian way
     ("ch", (("ch", "h"),)),
+    ("kh", (("kh", "k"),)),
     ("th", (("th", "s"),)),
     ("g", (("g", "j"),)),
     ("gi", (("gi", "ji"),)),  # Han
     ("shi", (("shi", "hi"),)),
     ("nt", (("nt", "d"), ("mp", "b"), ("nd", "d"), ("mb", "b"))),  # Greek
     ("nd", (("nt", "d"), ("mp", "b"), ("nd", "d"), ("mb", "b"))),
+    ("mp", (("mp", "b"),)),
+    ("mb", (("mb", "b"),)),
     ("ng", (("ng", "g"),)),
 )
 
@@ -81,7 +95,7 @@ def _turned(words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
 def _in_order(words: Sequence[str]) -> set[str]:
     name = " ".join(words)
     if is_foreign(name):
-        return {_BETWEEN.join(skeletons_of(words))}
+        return {_BETWEEN.join(skeletons_of(way)) for way in (words, [*map(reread, words)])}
     name = " ".join(plain(word).replace(" ", "") for word in words)
     letters = _SILENT_H.sub("", name)
     ways = {letters, _CODA_R.sub("", letters)}
@@ -111,7 +125,7 @@ def _classes(letters: str) -> str:
 
 def _classes_of(char: str) -> str:
     classes = _classes(bare_letters_of(char)).replace(_BETWEEN, "")[:_MOST_SYMBOLS]  # some are whole phrases
-    return classes.translate(_TO_SYLLABLES) if within(char, *SYLLABIC) else classes
+    return classes.translate(_TO_SYLLABLES) if within(char, *SYLLABIC, TAMIL) else classes
 
 
 def _collapsed(classes: str) -> str:
@@ -142,13 +156,17 @@ def _packed(classes: str) -> int:
 _TABLE = _Table()
 _PAIRS = {
     ord(first) << 32 | ord(second): _packed(_classes(said))
-    for pair, said in GREEK_PAIRS.items()
+    for pair, said in PAIRS.items()
     for first in (pair[0], pair[0].upper())
-    for second in (pair[1], pair[1].upper())
+    for second in (pair[1], pair[1].upper(), pair[1].replace("σ", "ς"))
 }
 _PAIR_KEYS = np.array(sorted(_PAIRS), dtype=np.uint64)
 _PAIR_CLASSES = np.array([_PAIRS[key] for key in sorted(_PAIRS)], dtype=np.uint64)
-_GREEK = (0x370, 0x400)
+_UNIT = re.compile(f"({PAIR})|.", re.IGNORECASE | re.DOTALL)
+_BEGINS_PAIR, _IS_PREPOSED = 1, 2
+_SPECIAL = np.zeros(0x110000, dtype=np.uint8)
+_SPECIAL[[key >> 32 for key in _PAIRS]] = _BEGINS_PAIR
+_SPECIAL[[*map(ord, PREPOSED)]] = _IS_PREPOSED
 
 
 def of_words(codes: NDArray[np.uint32], ends: Numbers) -> tuple[str, Numbers]:
@@ -157,10 +175,12 @@ def of_words(codes: NDArray[np.uint32], ends: Numbers) -> tuple[str, Numbers]:
     `codes` are the letters of all words, `ends` where in them each word ends, [words]. Linear, without a Python step
     for each letter.
     """
+    special = _SPECIAL[codes]
+    if special.any():
+        codes = _reordered(codes, ends, special == _IS_PREPOSED)
     packed = _TABLE.of(codes)
-    greek = (codes[:-1] >= _GREEK[0]) & (codes[:-1] < _GREEK[1])
-    if greek.any():
-        _join_pairs(packed, codes, ends, np.flatnonzero(greek))
+    if special.any():
+        _join_pairs(packed, codes, ends, np.flatnonzero(special[:-1] == _BEGINS_PAIR))
     counts = np.zeros(len(codes), dtype=np.int64)
     left = packed.copy()
     while left.any():
@@ -172,19 +192,31 @@ def of_words(codes: NDArray[np.uint32], ends: Numbers) -> tuple[str, Numbers]:
     at = ragged(np.zeros_like(counts), counts).astype(np.uint64)
     symbols = ((np.repeat(packed, counts) >> (np.uint64(4) * at)) & np.uint64(15)).astype(np.uint8)
     symbols = _once(symbols)
-    before = _STOPS[symbols[:-1]] & (symbols[1:] == _CODE["S"])
+    stops = _STOPS[symbols[:-1]]
+    before = stops & (symbols[1:] == _CODE["S"])
+    before[:-1] |= stops[:-1] & before[1:]
     kept = symbols != _CODE[_VOWEL]
     kept[:-1] &= ~before
     symbols = _once(symbols[kept])
     return _ASCII[symbols].tobytes().decode("ascii"), np.flatnonzero(symbols == _CODE[_BETWEEN])
 
 
+def _reordered(codes: NDArray[np.uint32], ends: Numbers, preposed: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """Letters with every vowel behind the consonant that it is said behind."""
+    moved = preposed[:-1] & ~preposed[1:]
+    moved[ends[:-1] - 1] = False
+    at = np.flatnonzero(moved)
+    ordered = codes.copy()
+    ordered[at], ordered[at + 1] = codes[at + 1], codes[at]
+    return ordered
+
+
 def _join_pairs(packed: NDArray[np.uint64], codes: NDArray[np.uint32], ends: Numbers, at: Numbers) -> None:
-    """Give the first letter of each Greek pair the pair's sound, the second one none."""
+    """Give the first letter of each pair the pair's sound, the second one none."""
     keys = codes[at].astype(np.uint64) << np.uint64(32) | codes[at + 1]
     which = np.minimum(_PAIR_KEYS.searchsorted(keys), len(_PAIR_KEYS) - 1)
     paired = (_PAIR_KEYS[which] == keys) & ~np.isin(at + 1, ends)
-    paired[1:] &= ~(paired[:-1] & (at[1:] == at[:-1] + 1))
+    paired[:-1] &= ~(paired[1:] & (at[1:] == at[:-1] + 1))
     packed[at[paired]] = _PAIR_CLASSES[which[paired]]
     packed[at[paired] + 1] = 0
 
@@ -198,4 +230,8 @@ def _once(symbols: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def skeletons_of(words: Sequence[str]) -> list[str]:
     """The skeleton of each word of other scripts."""
-    return [_collapsed("".join(map(_classes_of, plain_greek(word)))) for word in words]
+    return [_collapsed("".join(map(_unit_classes, _UNIT.finditer(in_order(word))))) for word in words]
+
+
+def _unit_classes(unit: re.Match[str]) -> str:
+    return _classes(PAIRS[unit[1].casefold()]) if unit[1] else _classes_of(unit[0])

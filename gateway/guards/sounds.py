@@ -7,19 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.han import SYLLABLES
 from gateway.guards.letters import Filter, Hashes, Joined, Numbers, Parts, Table, followed, merged_table, ragged
-from gateway.guards.normalise import BARRIER, Kind, codes_of, kinds_of
+from gateway.guards.normalise import BARRIER, Kind, codes_of, kinds_of, text_of
 from gateway.guards.places import Among
-from gateway.guards.romanise import FIRST_FOREIGN, HAN, HANGUL, HIRAGANA, KANA
+from gateway.guards.rereadings import names, other_letters, stems
+from gateway.guards.romanise import FIRST_FOREIGN, GERESH, HAN, HANGUL, HIRAGANA, KANA
 from gateway.guards.skeletons import LEAST_CLASSES, MOST_WORDS, of_words, skeletons
 
 _UNSPACED_NAME = 7  # characters that a word of a name may have where words are not set off by spaces
-_LEAST_STEM = 4
 _PARTICLE = 2  # characters that Korean may write on to a name
 _MOST_BETWEEN = 3
 _CASED = (0x370, 0x590)  # Greek, Cyrillic, Armenian
@@ -31,7 +32,7 @@ _writes_names = Among("".join(SYLLABLES))
 _is_particle = Among("은는을를와과의")
 _is_dot = Among("·・‧•･＝゠")
 _is_hyphen = Among("-\u2010\u2011")
-_before_m = Among("оеёыи")
+_is_geresh, _takes_geresh = Among(GERESH), Among("גזצץת")
 _is_space = Among(
     " \t\n\r\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 )
@@ -51,6 +52,15 @@ class Spoken:
     words: tuple[str, ...]
 
 
+class SpokenWords(Protocol):
+    """Words that may be a name, under hashes of its skeleton."""
+
+    @property
+    def hashes(self) -> Hashes: ...
+
+    def __getitem__(self, index: int) -> Spoken: ...
+
+
 class SpokenText:
     """Neighbouring words of another script than Latin in a text, under the hashes of their skeletons."""
 
@@ -59,6 +69,7 @@ class SpokenText:
         kinds = kinds_of(codes)
         letters = codes >= FIRST_FOREIGN
         letters &= (kinds != Kind.SEPARATOR) & (kinds != Kind.DIGIT) & (kinds != Kind.BARRIER)
+        letters[1:] |= _is_geresh(codes[1:]) & _takes_geresh(codes[:-1])
         change = np.zeros(len(codes) + 1, dtype=np.bool_)
         for among in (letters, letters & _within(codes, _CJK), letters & _within(codes, _KATAKANA)):
             change[1:-1] |= among[1:] != among[:-1]  # Хода出生在哪里 are two words
@@ -74,36 +85,50 @@ class SpokenText:
         named[1:] |= self._hyphened & named[:-1]
         joined = self._joined(named)
         self._groups = list(self._read(joined)) if joined.any() else []
-        self.hashes = np.concatenate([np.zeros(0, dtype=np.uint64), *(group.hashes for group in self._groups)])
+        self.hashes = np.concatenate([np.zeros(0, dtype=np.uint64), *(group.hashes for _, group in self._groups)])
 
     def __getitem__(self, index: int) -> Spoken:
-        for group in self._groups:
-            if index < len(group.hashes):
-                break
-            index -= len(group.hashes)
+        at = 0
+        while index >= len(self._groups[at][1].hashes):
+            index -= len(self._groups[at][1].hashes)
+            at += 1
+        text, group = self._groups[at]
         spans = group[index]
-        return Spoken(spans[0][0], spans[-1][1], tuple(self._text[start:end] for start, end in spans))
+        return Spoken(spans[0][0], spans[-1][1], tuple(text[start:end] for start, end in spans))
 
-    def _read(self, joined: NDArray[np.bool_]) -> "Iterator[_Whole | _Parts]":
-        """What may be a name, given which words may be one with the next."""
+    def _read(self, joined: NDArray[np.bool_]) -> "Iterator[tuple[str, _Whole | _Parts]]":
+        """What may be a name, given which words may be one with the next, and the text that it is read in."""
+        text, codes, starts, ends = self._text, self._codes, self._starts, self._ends
         first, counts = self._windows(joined)
-        yield _Whole(self._codes, self._starts, self._ends, first, counts)
-        stems = self._stems()
-        trimmed = np.append(0, np.cumsum(stems < self._ends))
-        inflected = trimmed[first + counts] > trimmed[first]
-        if inflected.any():
-            yield _Whole(self._codes, self._starts, stems, first[inflected], counts[inflected])
+        yield text, _Whole(codes, starts, ends, first, counts)
+        words = np.append(joined, False)
+        words[1:] |= joined
+        stemmed, named = stems(text, codes, starts, ends, words), names(text, codes, starts, ends, words)
+        trimmed = np.append(0, np.cumsum(stemmed < ends))
+        last = first + counts - 1
+        clung = (named > starts)[first] | (stemmed < ends)[last]
+        if clung.any():
+            yield text, self._between(named, stemmed, first[clung], counts[clung])
+        bent = trimmed[last] > trimmed[first]
+        if bent.any():
+            yield text, _Whole(codes, starts, stemmed, first[bent], counts[bent])
+        if (others := other_letters(codes)) is not None:
+            changed = np.append(0, np.cumsum(others != codes))
+            some = changed[ends[first + counts - 1]] > changed[starts[first]]
+            if some.any():
+                yield text_of(others), _Whole(others, starts, stemmed, first[some], counts[some])
         at = np.flatnonzero(joined)
-        han = _within(self._codes[self._ends[at] - 1], HAN)
-        cut = han | _within(self._codes[self._ends[at + 1] - 1], HANGUL)
+        han = _within(codes[ends[at] - 1], HAN)
+        cut = han | _within(codes[ends[at + 1] - 1], HANGUL)
         if cut.any():
-            yield self._partly(at[cut], han[cut])
+            yield text, self._partly(at[cut], han[cut])
 
-    def _stems(self) -> Numbers:
-        """The ends of the words without the one Russian case ending that has a consonant (Синклером)."""
-        codes, ends = self._codes, self._ends
-        ending = (ends - self._starts > _LEAST_STEM) & (codes[ends - 1] == ord("м"))
-        return np.where(ending & _before_m(codes[ends - 2]), ends - 2, ends)
+    def _between(self, named: Numbers, stemmed: Numbers, first: Numbers, counts: Numbers) -> "_Whole":
+        """Windows whose first word begins where it is `named` and whose last one ends where it is `stemmed`."""
+        words, behind = ragged(first, counts), np.cumsum(counts)
+        starts, ends = self._starts[words], self._ends[words]
+        starts[behind - counts], ends[behind - 1] = named[first], stemmed[first + counts - 1]
+        return _Whole(self._codes, starts, ends, behind - counts, counts)
 
     def _joined(self, named: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether a word and the next may be words of one name: space is between, or the dot of Chinese names."""
@@ -247,9 +272,12 @@ class SpokenNames:
     def merged(cls, many: "Sequence[SpokenNames]", numbers: Sequence[Numbers]) -> "SpokenNames":
         return cls(merged_table([each._table for each in many], numbers))
 
-    def find(self, words: SpokenText | None) -> Iterator[tuple[Spoken, int]]:
+    def __len__(self) -> int:
+        return len(self._table.keys)
+
+    def find(self, words: SpokenWords | None) -> Iterator[tuple[Spoken, int]]:
         """What may be a name, and the number of that name."""
-        if words is not None:
+        if words is not None and len(self):
             passed = self._known.passed(words.hashes)
             which, numbers = self._table.find(words.hashes[passed])
             for index, some in groupby(zip(passed[which].tolist(), numbers.tolist(), strict=True), itemgetter(0)):
