@@ -7,19 +7,23 @@ from itertools import islice
 from gateway.guards.letters import Joined
 from gateway.guards.skeletons import MOST_WORDS, skeletons
 from gateway.guards.sounds import Spoken
+from gateway.guards.words import stem, surprisal
 
 _LETTERS = r"[^\W\d_\u0370-\u1dff\u2000-\U0010ffff]+"
 _WORD = re.compile(rf"(?<!\w)(?:[AaEe][Ll][ -])?{_LETTERS}(?:['’ʼ”-]{_LETTERS})*")
 _BETWEEN = re.compile(r"[\s-]{1,3}")
-_MOST = 256  # windows of a text: each costs as much as a name's registration
+_UNUSUAL_BITS = 10.0
+_MOST = 128  # windows of a text: each costs as much as a name's registration
 
 
 class RespeltText:
-    """Neighbouring Latin words of a text, those with a capital if any has one, under the hashes of their skeletons."""
+    """Neighbouring Latin words under hashes of skeletons: those with a capital; in a text of none, unusual ones."""
 
     def __init__(self, text: str):
         words = [*_WORD.finditer(text)]
-        windows = [*islice(_windows(text, [word for word in words if not word[0].islower()] or words), _MOST)]
+        some = [word for word in words if not word[0].islower()]
+        some = some or [word for word in words if surprisal(stem(word[0])) >= _UNUSUAL_BITS]
+        windows = [*islice(_windows(text, some), _MOST)]
         ways = [(way, spoken) for spoken in windows for way in skeletons(" ".join(spoken.words))]
         joined = Joined.of([way for way, _ in ways])
         self.hashes = joined.parts.between(joined.starts, joined.ends)
