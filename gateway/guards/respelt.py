@@ -13,6 +13,7 @@ _LETTERS = r"[^\W\d_\u0370-\u1dff\u2000-\U0010ffff]+"
 _WORD = re.compile(rf"(?<!\w)(?:[AaEe][Ll][ -])?{_LETTERS}(?:['’ʼ”-]{_LETTERS})*")
 _BETWEEN = re.compile(r"[\s-]{1,3}")
 _UNUSUAL_BITS = 10.0
+_LONGEST = 40  # letters of a word
 _MOST = 128  # windows of a text: each costs as much as a name's registration
 
 
@@ -20,7 +21,7 @@ class RespeltText:
     """Neighbouring Latin words under hashes of skeletons: those with a capital; in a text of none, unusual ones."""
 
     def __init__(self, text: str):
-        words = [*_WORD.finditer(text)]
+        words = [word for word in _WORD.finditer(text) if word.end() - word.start() <= _LONGEST]
         some = [word for word in words if not word[0].islower()]
         some = some or [word for word in words if surprisal(stem(word[0])) >= _UNUSUAL_BITS]
         windows = [*islice(_windows(text, some), _MOST)]
