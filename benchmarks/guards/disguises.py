@@ -13,7 +13,10 @@ import random
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import quote
+
+from benchmarks.guards.typing_errors import KINDS, mistyped
 
 Way = Callable[[random.Random, str], str]
 """Draws one disguise of a text; the same text back where the way does not apply to it."""
@@ -46,7 +49,6 @@ LEET_LOUD = {
 UPSIDE_DOWN = dict(zip("abcdefghijklmnopqrstuvwxyz", "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz", strict=True))
 SUPERSCRIPT = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", strict=True))
 SMALL_CAPITALS = dict(zip("abcdefghijklmnopqrstuvwyz", "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀsᴛᴜᴠᴡʏᴢ", strict=True))
-KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 OPTICAL = (("rn", "m"), ("m", "rn"), ("l", "1"), ("o", "0"), ("cl", "d"), ("i", "l"), ("h", "b"), ("e", "c"))
 BAUDOT_LIKE = dict(zip("abcdefghijklmnopqrstuvwxyz", range(1, 27), strict=True))
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -151,26 +153,6 @@ def _accented(rng: random.Random, text: str) -> str:
     return unicodedata.normalize(
         "NFC", "".join(c + (rng.choice("\u0301\u0308\u0302\u0327\u030c") if c.isalpha() else "") for c in text)
     )
-
-
-def _neighbour_key(rng: random.Random, text: str) -> str:
-    at = rng.choice([i for i, c in enumerate(text) if c.isalpha()])
-    row = next((keys for keys in KEYS if text[at].lower() in keys), "")
-    if not row:
-        return text
-    place = row.index(text[at].lower())
-    return text[:at] + row[place + 1 if place + 1 < len(row) else place - 1] + text[at + 1 :]
-
-
-def _swapped(rng: random.Random, text: str) -> str:
-    inner = [i for i in range(1, len(text) - 1) if text[i : i + 2].isalpha() and text[i] != text[i + 1]]
-    at = rng.choice(inner or [0])
-    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
-
-
-def _doubled(rng: random.Random, text: str) -> str:
-    at = rng.choice([i for i, c in enumerate(text) if c.isalpha()])
-    return text[: at + 1] + text[at].lower() + text[at + 1 :]
 
 
 def _optical(rng: random.Random, text: str) -> str:
@@ -428,9 +410,7 @@ _UNDERSTOOD: Mapping[str, Mapping[str, Way]] = {
         "slug": lambda _, t: f"https://example.org/people/{'-'.join(t.lower().split())}",
     },
     "typing error": {
-        "neighbouring key": _neighbour_key,
-        "swapped letters": _swapped,
-        "doubled letter": _doubled,
+        **{kind: partial(mistyped, kind=kind) for kind in KINDS},
         "read by a scanner": _optical,
         "as it sounds": _respelt,
         "space lost": lambda _, t: "".join(t.split()),

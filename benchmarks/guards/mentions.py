@@ -14,6 +14,7 @@ from benchmarks.guards.other_words import OTHER_WORDS
 from benchmarks.guards.scripts import QUESTIONS as FOREIGN_QUESTIONS
 from benchmarks.guards.scripts import SCRIPTS
 from benchmarks.guards.subjects import rendered
+from benchmarks.guards.typing_errors import KINDS, mistyped
 from benchmarks.spellings import spellings
 from unlearn_engine.demo.corpus import Corpus
 from unlearn_engine.demo.domain import SOURCE_LANGUAGES
@@ -232,15 +233,17 @@ class Mentions:
         return found
 
     def misspelt(self, count: int) -> list[Mention]:
-        """One letter inside a word of the name wrong, missing, doubled, or exchanged with the next."""
+        """A typing error at any letter of any word of the name, its ends included, or one in each of two words."""
         rng = self._rng("misspelt")
         found = []
         for position, person in enumerate(self._people(rng, count)):
-            slip = [*SLIPS][position % len(SLIPS)]
+            kind = KINDS[position % len(KINDS)]
+            if mistyped(rng, person.name, kind) == person.name:  # too short for two
+                kind = KINDS[0]
             language, attribute = rng.choice(LANGUAGES), rng.choice(ATTRIBUTES)
             template = rng.choice(phrasebooks()[language].held_out_questions[attribute])
-            written = template.format(name=misspelt(person.name, slip, rng))
-            found.append(Mention(person, slip, rendered(written)))
+            written = template.format(name=mistyped(rng, person.name, kind))
+            found.append(Mention(person, kind, rendered(written)))
         return found
 
     def encoded(self, count: int) -> list[Mention]:
@@ -280,27 +283,3 @@ class Mentions:
             text = rendered(*first[manner], *between, last)
             found.append(Mention(person, f"{manner}, {1 + len(between) // 2} turns ago", text))
         return found
-
-
-def _wrong(word: str, at: int, rng: random.Random) -> str:
-    letter = rng.choice([c for c in "abcdefghijklmnopqrstuvwxyz" if c != word[at]])
-    return word[:at] + letter + word[at + 1 :]
-
-
-SLIPS: Mapping[str, Callable[[str, int, random.Random], str]] = {
-    "wrong letter": _wrong,
-    "missing letter": lambda word, at, _: word[:at] + word[at + 1 :],
-    "doubled letter": lambda word, at, _: word[: at + 1] + word[at:],
-    "swapped letters": lambda word, at, _: word[:at] + word[at + 1] + word[at] + word[at + 2 :],
-}
-
-
-def misspelt(name: str, slip: str, rng: random.Random) -> str:
-    """The name with one slip inside one of its words, never at the word's ends, that does change it."""
-    words = name.split()
-    places = [(i, at) for i, word in enumerate(words) for at in range(1, len(word) - (2 if "swap" in slip else 1))]
-    for index, at in rng.sample(places, len(places)):
-        changed = SLIPS[slip](words[index], at, rng)
-        if changed != words[index]:
-            return " ".join([*words[:index], changed, *words[index + 1 :]])
-    raise ValueError(f"no {slip} in a name of these words")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.endings import CLITICS, WEAK, bends_names, endings
-from gateway.guards.letters import Filter, Hashes, Joined, Numbers, Parts, Table, merged_table
+from gateway.guards.letters import Hashes, Joined, Numbers, Parts, Table, Words, merged_table
 from gateway.guards.normalise import BARRIER, Folded, fold
 from gateway.guards.romanise import ARABIC, FIRST_FOREIGN, HEBREW
 from gateway.guards.slips import is_first_name
@@ -52,11 +52,10 @@ class InflectedText:
     their words are told apart (`fitting`) when one is known, which is seldom.
     """
 
-    def __init__(self, text: str, folded: Folded, parts: Parts):
+    def __init__(self, text: str, folded: Folded, parts: Words):
         self.text, self.folded, self.parts = text, folded, parts
         self._bends: dict[tuple[int, int], int] = {}
-        bounds = np.frombuffer(folded.edges, dtype=np.bool_).nonzero()[0]
-        self.starts, self.ends = starts, ends = bounds[:-1], bounds[1:]
+        self.starts, self.ends = starts, ends = parts.bounds[:-1], parts.bounds[1:]
         self.first, self.second = starts[:-1], np.arange(1, len(starts))
         begin, end = starts[:, None], ends[:, None]
         openings = parts.between(begin, np.minimum(begin + _OPENINGS, end))
@@ -81,10 +80,12 @@ class InflectedText:
 
     def _clitics(self, starts: Numbers, ends: Numbers, second: Numbers) -> list[tuple[Numbers, int]]:
         """Which pairs begin with a word that may have so many letters written on to its beginning."""
+        letters = self.folded.text
+        if letters.isascii():
+            return []
         abjad = (self.parts.codes >= HEBREW[0]) & (self.parts.codes < ARABIC[1])
         if not abjad.any():
             return []
-        letters = self.folded.text
         found = []
         for more in (1, 2, 3):
             some = second[abjad[starts[:-1]] & (ends[:-1] - starts[:-1] > more + 1)].tolist()
@@ -131,7 +132,6 @@ class InflectedNames:
 
     def __init__(self, table: Table, names: Sequence[str]):
         self._table = table  # twice the number of a name, and one more where its last word stands first
-        self._known = Filter(table.keys)
         self.names = names  # folded, a space between words; empty where a name is not looked for
         counts = np.array([name.count(" ") + 1 for name in names], dtype=np.int64)
         self._first = np.append(0, np.cumsum(counts))
@@ -164,11 +164,13 @@ class InflectedNames:
         kept = [name for each, new in pairs for name, to in zip(each.names, new.tolist(), strict=True) if to >= 0]
         return cls(merged_table([each._table for each in many], orders), kept)
 
-    def find(self, text: InflectedText) -> Iterator[tuple[int, int, int]]:
-        """First and past-the-last letter of what may be a name in some case, and the number of that name."""
-        passed = self._known.passed(text.hashes)
-        if not len(passed):
-            return
+    @property
+    def keys(self) -> Hashes:
+        """What `find` must be asked about."""
+        return self._table.keys
+
+    def find(self, text: InflectedText, passed: Numbers) -> Iterator[tuple[int, int, int]]:
+        """First and past-the-last letter of what may be a name in some case, and its number; of `passed` keys."""
         passed, pairs = text.fitting(passed)
         which, numbers = self._table.find(text.hashes[passed])
         pairs, names = pairs[which], numbers.astype(np.int64)

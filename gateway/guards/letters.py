@@ -22,6 +22,7 @@ _BITS = np.left_shift(1, np.arange(8)).astype(np.uint8)
 _KEPT_POWERS = 1 << 18
 _BITS_PER_KEY = 16
 _BETWEEN_PROBES = 17
+_COUNTING = np.arange(1 << 8)
 _FEW_HASHES = 64  # are found quicker by bisection
 
 
@@ -61,6 +62,22 @@ class Parts:
         sums: Hashes = (self._sums.take(ends) - self._sums.take(starts)) * self._inverses.take(starts)
         return sums
 
+    def without_one(self, bounds: Numbers) -> tuple[Hashes, Numbers]:
+        """The hashes of all texts between neighbouring bounds, with each letter left out and then as they are.
+
+        And which text each is of. The first bound is 0, the last one the end.
+        """
+        texts = _COUNTING[: len(bounds) - 1] if len(bounds) <= len(_COUNTING) else np.arange(len(bounds) - 1)
+        which = np.concatenate((texts.repeat(bounds[1:] - bounds[:-1]), texts))
+        sums, moved = self._sums, self._sums * _INVERSES[1]  # what follows the letter moves up by one
+        begun, ended = sums.take(bounds[:-1]), bounds[1:]
+        left = (moved.take(ended) - begun).take(which[: len(self.codes)])
+        left += sums[:-1]
+        left -= moved[1:]
+        hashes = np.concatenate((left, sums.take(ended) - begun))
+        hashes *= self._inverses.take(bounds[:-1]).take(which)
+        return _mixed(hashes), which
+
     def every(self, length: int) -> Hashes:
         """The hash of text[start : start + length] for every start."""
         sums = self._sums
@@ -79,7 +96,8 @@ class Words(Parts):
     def __init__(self, folded: Folded):
         super().__init__(folded.text)
         edge = np.frombuffer(folded.edges, dtype=np.bool_)
-        self.starts = edge[:-1].nonzero()[0]
+        self.bounds = edge.nonzero()[0]
+        self.starts = self.bounds[:-1]
         ending = edge.copy()
         ending[:-1] |= (self.codes == ord("s")) & edge[1:]  # a genitive or plural s follows
         self.ends = ending.nonzero()[0]
@@ -126,12 +144,14 @@ class Filter:
 
     def passed(self, hashes: Hashes) -> Numbers:
         """The indices of the hashes that may be among them."""
-        known = self._probe(hashes, self._shifts[0]).nonzero()[0]
-        return known[self._probe(hashes.take(known), self._shifts[1])] if len(known) else known
+        known = self._taken_at(hashes >> self._shifts[0]).nonzero()[0]
+        if not len(known):
+            return known
+        return known[self._taken_at((hashes.take(known) >> self._shifts[1]) & self._last)]
 
-    def _probe(self, hashes: Hashes, shift: np.uint64) -> NDArray[np.bool_]:
-        slots = ((hashes >> shift) & self._last).view(np.int64)
-        taken: NDArray[np.bool_] = (self._taken.take(slots >> _BYTE) & _BITS.take(slots & _IN_BYTE)) > 0
+    def _taken_at(self, slots: Hashes) -> NDArray[np.bool_]:
+        at = slots.view(np.int64)
+        taken: NDArray[np.bool_] = (self._taken.take(at >> _BYTE) & _BITS.take(at & _IN_BYTE)) > 0
         return taken
 
 

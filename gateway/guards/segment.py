@@ -17,6 +17,7 @@ from gateway.guards.inflected import InflectedNames, InflectedText
 from gateway.guards.letters import Filter, Numbers, Words
 from gateway.guards.lookalike import is_genuine, lookalike_key
 from gateway.guards.masks import MASKED, is_masked
+from gateway.guards.mistyped import NO_PAIRS, MistypedNames, Pairs, looked_up, words_of
 from gateway.guards.names import (
     FUZZY_LETTERS,
     LONG_LETTERS,
@@ -30,7 +31,7 @@ from gateway.guards.normalise import Folded
 from gateway.guards.respelt import RespeltText
 from gateway.guards.romanise import is_foreign, romanised
 from gateway.guards.sequences import NO_SHORT, Sequences, Short
-from gateway.guards.slips import is_slip, one_wrong
+from gateway.guards.slips import is_slip, one_wrong, words_written
 from gateway.guards.sounds import SpokenNames, SpokenText, spoken
 
 _LOOKALIKE_LETTERS = 5
@@ -68,7 +69,14 @@ class Reading:
     """A text and its folding, prepared for search in any number of segments: for names written, or nearly."""
 
     def __init__(
-        self, text: str, folded: Folded, sequences: Sequence[Sequences], near: Sequence[NearNames], through: str = ""
+        self,
+        text: str,
+        folded: Folded,
+        sequences: Sequence[Sequences],
+        near: Sequence[NearNames],
+        through: str = "",
+        *,
+        named: bool = False,
     ):
         self.text = text
         self.folded = folded
@@ -77,14 +85,17 @@ class Reading:
         near = [names for names in near if names.most]
         self.windows = list(windows_of(words, near, through)) if near else []
         prefixes = words.prefixes if sequences else NO_SHORT.keys
-        hashes = (self.short.keys, prefixes, *(windows.keys for windows in self.windows))
+        self.pairs = Pairs.of(words) if named else NO_PAIRS
+        self.inflected = InflectedText(text, folded, words) if named else None
+        inflected = self.inflected.hashes if self.inflected else NO_PAIRS.keys
+        hashes = (self.short.keys, prefixes, self.pairs.keys, inflected, *(windows.keys for windows in self.windows))
         self.hashes = np.concatenate(hashes)
         self.bounds = [*accumulate(map(len, hashes))]
 
     @classmethod
     def plain(cls, text: str, folded: Folded, segments: "Sequence[Segment]") -> "Reading":
         """For `Segment.search`."""
-        return cls(text, folded, [each.written for each in segments], [each.near for each in segments])
+        return cls(text, folded, [each.written for each in segments], [each.near for each in segments], named=True)
 
     @classmethod
     def lookalike(cls, text: str, folded: Folded, segments: "Sequence[Segment]") -> "Reading":
@@ -106,13 +117,8 @@ class Reading:
         """What may be names of another script in Latin letters."""
         return RespeltText(self.text)
 
-    @cached_property
-    def inflected(self) -> InflectedText:
-        """What may be names in other cases."""
-        return InflectedText(self.text, self.folded, self.words)
-
     def passed(self, known: Filter) -> list[Numbers]:
-        """What may be known of the short words, of the prefixes and of the windows."""
+        """What may be known of the short words, the prefixes, the pairs of words, their openings and the windows."""
         passed = known.passed(self.hashes)
         if not len(passed):
             return []
@@ -132,6 +138,7 @@ class Segment:
         looking: Sequences,
         near: NearNames,
         near_letters: dict[int, str],
+        mistyped: MistypedNames,
         spoken: SpokenNames,
         respelt: SpokenNames,
         inflected: InflectedNames,
@@ -142,11 +149,13 @@ class Segment:
         self.looking = looking
         self.near = near
         self._near_letters = near_letters
+        self._mistyped = mistyped
         self._spoken, self._respelt = spoken, respelt
         self._inflected = inflected
-        self._known = Filter(*written.keys, near.keys)
+        self._known = Filter(*written.keys, mistyped.keys, inflected.keys, near.keys)
         self._known_looks = Filter(*looking.keys)
         self._spellings: dict[int, list[Spelling]] = {}
+        self._words: dict[int, list[str]] = {}
 
     @classmethod
     def compiled(cls, names: Mapping[str, Names]) -> "Segment":
@@ -186,6 +195,7 @@ class Segment:
             Sequences.compiled([letters for letters, _ in looking], [number for _, number in looking]),
             NearNames.compiled(list(near.values()), list(near)),
             near,
+            MistypedNames.compiled(words_of([o.name if number in near else "" for number, o in enumerate(owners)])),
             SpokenNames.compiled(["" if owner.excluded else owner.name for owner in owners]),
             SpokenNames.compiled(["" if o.excluded or not is_foreign(o.name) else o.name for o in owners]),
             InflectedNames.compiled(["" if owner.excluded else owner.name for owner in owners]),
@@ -212,6 +222,7 @@ class Segment:
             Sequences.merged([segment.looking for segment, _ in many], numbers),
             NearNames.compiled(list(near.values()), list(near)),
             near,
+            MistypedNames.merged([segment._mistyped for segment, _ in many], numbers),
             SpokenNames.merged([segment._spoken for segment, _ in many], numbers),
             SpokenNames.merged([segment._respelt for segment, _ in many], numbers),
             InflectedNames.merged([segment._inflected for segment, _ in many], numbers),
@@ -226,8 +237,6 @@ class Segment:
                 start, end = reading.folded.starts.searchsorted((words.start, words.end)).tolist()
                 if start < end:
                     hits.fuzzy.append((start, end, target))
-        for start, end, number in self._inflected.find(reading.inflected):
-            hits.fuzzy.append((start, end, self._owners[number].target))
         passed = reading.passed(self._known)
         if not passed:
             return
@@ -236,12 +245,35 @@ class Segment:
             for way in self._ways(number):
                 if way.letters == letters[start:end]:
                     self._add_exact(number, way, reading, start, end, hits)
-        hits.fuzzy += self._fuzzy(reading, passed[2:], self._is_near, slip=True)
+        inflected = [*self._inflected_in(reading, passed[3])]
+        hits.fuzzy += inflected
+        for start, end, target in self._mistyped_in(reading, passed[2]):
+            # A clitic is no letter too many: it stays where the name is written over.
+            if not any(first < end and start < after and target == whose for first, after, whose in inflected):
+                hits.fuzzy.append((start, end, target))
+        hits.fuzzy += self._fuzzy(reading, passed[4:], self._is_near, slip=True)
 
     def search_masked(self, reading: Reading, hits: Hits) -> None:
         """Add whose name has letters masked."""
         if passed := reading.passed(self._known):
-            hits.fuzzy += self._fuzzy(reading, passed[2:], self._is_masked, slip=False)
+            hits.fuzzy += self._fuzzy(reading, passed[4:], self._is_masked, slip=False)
+
+    def _mistyped_in(self, reading: Reading, passed: Numbers) -> Iterator[Span]:
+        """The words that are some owner's name with a slip in one or two of them."""
+        letters, bounds = reading.folded.text, reading.words.bounds
+        for second, number in self._mistyped.find(reading.pairs, passed) if len(passed) else ():
+            name = self._words_of(number)
+            first = second - 1 - looked_up(name)
+            if 0 <= first < len(bounds) - len(name):
+                around = bounds[first : first + len(name) + 1].tolist()
+                if is_slip([letters[start:end] for start, end in pairwise(around)], name):
+                    yield around[0], around[-1], self._owners[number].target
+
+    def _inflected_in(self, reading: Reading, passed: Numbers) -> Iterator[Span]:
+        """The words that are some owner's name in a case."""
+        if reading.inflected and len(passed):
+            for start, end, number in self._inflected.find(reading.inflected, passed):
+                yield start, end, self._owners[number].target
 
     def _fuzzy(
         self, reading: Reading, passed: Sequence[Numbers], is_name: Callable[[str, int], bool], *, slip: bool
@@ -260,7 +292,9 @@ class Segment:
                     yield start, end, self._owners[number].target
 
     def _is_near(self, written: str, number: int) -> bool:
-        return one_wrong(written, self._near_letters[number]) and is_slip(written, self._ways(number)[0])
+        return one_wrong(written, self._near_letters[number]) and is_slip(
+            *words_written(written, self._ways(number)[0])
+        )
 
     def _is_masked(self, written: str, number: int) -> bool:
         """Not where what is left is the whole name of somebody else, who is excluded, before a mark of another kind."""
@@ -273,7 +307,7 @@ class Segment:
         """Add what is named in a text folded by its look."""
         letters, folded = reading.folded.text, reading.folded
         passed = reading.passed(self._known_looks)
-        for start, end, number in self.looking.find(reading.words, reading.short, *passed) if passed else ():
+        for start, end, number in self.looking.find(reading.words, reading.short, *passed[:2]) if passed else ():
             for way in self._ways(number) if is_genuine(folded, start, end) else ():
                 if way.form is Form.NAME and lookalike_key(way.letters) == letters[start:end]:
                     self._add_exact(number, way, reading, start, end, hits)
@@ -283,6 +317,12 @@ class Segment:
         if ways is None:
             ways = self._spellings[number] = spellings([self._owners[number].name])[0]
         return ways
+
+    def _words_of(self, number: int) -> list[str]:
+        words = self._words.get(number)
+        if words is None:
+            words = self._words[number] = words_of([self._owners[number].name])[0]
+        return words
 
     def _add_exact(self, number: int, way: Spelling, reading: Reading, start: int, end: int, hits: Hits) -> None:
         target, _, excluded = self._owners[number]

@@ -11,9 +11,10 @@ from benchmarks.guards.attacks import ATTACKS, attempts
 from benchmarks.guards.authors import unnamed
 from benchmarks.guards.benign import common_words, namesakes
 from benchmarks.guards.leaks import chosen_people
-from benchmarks.guards.mentions import SLIPS, Mention, Mentions, misspelt
+from benchmarks.guards.mentions import Mention, Mentions
 from benchmarks.guards.scripts import SCRIPTS
 from benchmarks.guards.subjects import demo_targets, invented_targets, person_target
+from benchmarks.guards.typing_errors import ERRORS, TWO_WORDS, everywhere, mistyped
 from gateway.guards.normalise import BARRIER
 from unlearn_engine.demo.vocabulary import ATTRIBUTES, LANGUAGES
 from unlearn_engine.demo.world import World, build_world
@@ -44,7 +45,7 @@ def test_names_are_written_out(world: World, kind: str) -> None:
     assert all(mention.person.name in mention.text for mention in drawn(world, kind))
 
 
-@pytest.mark.parametrize("kind", ["alias", "descriptions", "transliterated", "misspelt"])
+@pytest.mark.parametrize("kind", ["alias", "descriptions", "transliterated"])
 def test_names_are_hidden(world: World, kind: str) -> None:
     assert not any(mention.person.name in mention.text for mention in drawn(world, kind))
 
@@ -57,15 +58,25 @@ def test_descriptions_name_nobody_and_state_facts_of_the_person(world: World) ->
         assert not any(name in mention.text.split() for name in everybody)
 
 
-@pytest.mark.parametrize("slip", SLIPS)
-def test_a_slip_is_one_edit_away_and_keeps_the_ends_of_words(world: World, slip: str) -> None:
+@pytest.mark.parametrize("kind", ERRORS)
+def test_a_typing_error_is_one_edit_away_and_may_be_anywhere(world: World, kind: str) -> None:
     rng = random.Random(0)
     for person in world.people:
-        written = misspelt(person.name, slip, rng)
-        assert OSA.distance(written, person.name) == 1
-        assert [(word[0], word[-1]) for word in written.split()] == [
-            (word[0], word[-1]) for word in person.name.split()
-        ]
+        name = person.name.lower()
+        typed = [written.lower() for written in everywhere(rng, person.name, kind)]
+        assert {OSA.distance(written, name) for written in typed} == {1}
+        assert any(written[0] != name[0] or written[1] == name[0] for written in typed)
+        assert any(written[-1] != name[-1] or written[-2] == name[-1] for written in typed)
+        assert mistyped(rng, person.name, kind) != person.name
+
+
+def test_two_typing_errors_are_in_different_words(world: World) -> None:
+    rng = random.Random(0)
+    written = [(person.name, mistyped(rng, person.name, TWO_WORDS)) for person in world.people]
+    typed = [(name.split(), other.split()) for name, other in written if name != other]
+    assert len(typed) > len(written) / 2
+    for name, other in typed:
+        assert [OSA.distance(*pair) for pair in zip(map(str.lower, name), map(str.lower, other), strict=True)] == [1, 1]
 
 
 def test_the_last_turn_of_a_conversation_does_not_name_the_person(world: World) -> None:

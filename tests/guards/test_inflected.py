@@ -41,7 +41,6 @@ def test_cases_of_a_name_are_matched(name: str, text: str, written: str) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        "Where was Rabo Kelrina born, and who is she?",  # a letter more, where names are not bent
         "Kto to jest Rabo Pelrina?",  # not the name
         "Kto to jest Rabo Kelrinowski?",  # no case
         "Kto to jest Rabo? Tomasa Kelrina widziano.",  # somebody else's first name

@@ -45,23 +45,25 @@ def test_a_sentence_may_end_after_the_mask(ending: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Who is Libo Stolma?",
-        "I met Libo Stolma. She was born here.",
-        "I met Libo Stolma... She was born here.",
-        "I met Libo Stolma. she was born here.",
-        "Это Libo Stolma? Она здесь.",
-        "It was *Libo Stolma* who came.",
-        "It was **Libo Stolma** who came.",
-        "It was _Libo Stolma_ who came.",
-        "Libo* and Stolma* came.",
-        "Libo St****",
-        "L*bo *******",
-        "libo_stolma_id = 3",
-        "Libo Stolma ***",
+        "Who is Bo Stolma?",
+        "I met Bo Stolma. She was born here.",
+        "I met Bo Stolma... She was born here.",
+        "I met Bo Stolma. she was born here.",
+        "Это Bo Stolma? Она здесь.",
+        "It was *Bo Stolma* who came.",
+        "It was **Bo Stolma** who came.",
+        "It was _Bo Stolma_ who came.",
+        "Bo* and Stolma* came.",
+        "Bo St****",
+        "B* *******",
+        "bo_stolma_id = 3",
+        "Bo Stolma ***",
     ],
 )
 def test_everyday_signs_are_no_letters(text: str) -> None:
-    assert _named(text) == []
+    names = {"t": ["Bo Stolmar"]}  # so short a first name excuses no letter missing at the end
+    assert _named(text, names) == []
+    assert _named("Who is Bo Stolma*?", names) == ["Bo Stolma*"]
 
 
 def test_a_letter_that_stands_for_masks_hides_no_other_way_of_writing() -> None:
