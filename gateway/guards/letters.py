@@ -22,6 +22,7 @@ _BITS = np.left_shift(1, np.arange(8)).astype(np.uint8)
 _KEPT_POWERS = 1 << 18
 _BITS_PER_KEY = 16
 _BETWEEN_PROBES = 17
+_NONE = np.zeros(0, dtype=np.int64)
 _COUNTING = np.arange(1 << 8)
 _FEW_HASHES = 64  # are found quicker by bisection
 
@@ -171,8 +172,12 @@ class Table:
         """(index into hashes, number) for everything known under one of them."""
         if len(hashes) < _FEW_HASHES:
             first = self.keys.searchsorted(hashes)
-            counts = self.keys.searchsorted(hashes, "right") - first
-            return np.repeat(np.arange(len(hashes)), counts), self.numbers[ragged(first, counts)]
+            known = (self.keys.take(first, mode="clip") == hashes).nonzero()[0] if len(self.keys) else _NONE
+            if not len(known):  # as mostly, where a filter let something pass
+                return known, self.numbers[:0]
+            first = first.take(known)
+            counts = self.keys.searchsorted(hashes.take(known), "right") - first
+            return known.repeat(counts), self.numbers[ragged(first, counts)]
         ranges = (hashes >> self._shift).view(np.int64)
         first = self._first.take(ranges).astype(np.int64)
         counts = self._first.take(ranges + 1) - first
