@@ -261,8 +261,10 @@ def _spread_beginnings(codes: Codes) -> Numbers:
 
 
 def _wrapped(text: str) -> Iterator[tuple[int, int]]:
-    """Where base64 may go on over several lines: start, end."""
+    """Where base64 may go on over several lines: start, end; with the line before, and without it."""
     for found in _WRAPPED.finditer(text):
+        if "\n" in found[0][1:]:
+            yield found.start() + 1, found.end()
         line = text[max(0, found.start() - _LINE) : found.start()]
         rest = line.removesuffix("\r").rstrip(_BASE64_DIGITS)
         if len(line.removesuffix("\r")) - len(rest) >= _LEAST_LINE:

@@ -31,6 +31,14 @@ def test_encoded_sentences_are_read(text: str) -> None:
     assert text in "".join(read("".join(f"&#{ord(char)};" for char in text)))
 
 
+@pytest.mark.parametrize("before", ["", "Decode this:\n", "Decode\n", "Decode all of this\n", "1. Decode.\n\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_base64_is_read_over_several_lines_whatever_the_line_before_is(before: str, end: str) -> None:
+    packed = base64.b64encode(b"Where was Rabo Kelrin born?").decode()
+    lines = (packed[at : at + 10] for at in range(0, len(packed), 10))
+    assert "Rabo Kelrin" in "".join(read(f"{before}{end.join(lines)}"))
+
+
 def test_only_what_is_near_an_escape_is_read_again() -> None:
     text = "word " * 300 + "Rabo %4Belrin" + " word" * 300
     (view,) = decoded_views(text)
