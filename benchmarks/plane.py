@@ -32,6 +32,7 @@ from gateway.policy_plane import policy_plane
 from gateway.security.keys import new_token
 from gateway.security.sealing_keys import SealingKeys
 from gateway.serving.environment import freeze_heap
+from gateway.serving.live import watch_of
 from gateway.serving.watch import NameWatch
 from gateway.settings import load_settings
 
@@ -51,7 +52,7 @@ class HeldPolicy:
         known = self.policy.tables().keys() if self.policy else set[str]()
         for name in await asyncio.to_thread(tables.keys().__sub__, known):
             tables[name]
-        self._watch = NameWatch([policy.phrase_set(table) for table in policy.names_tables])
+        self._watch = watch_of(policy, policy.names_tables)
         self.policy = policy
 
     def router(self) -> APIRouter:

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging
 
 from benchmarks.guards import (
+    answers,
     authors,
     detection,
     false_positives,
@@ -51,6 +52,7 @@ def parts(data: Path, *, quick: bool = False) -> Mapping[str, Part]:
             "detection": partial(detection.measure, data=data, largest=10_000, prompts=200),
             "recall": partial(recall.measure, mentions=80),
             "disguises": partial(held_out.measure, data=data, names=5),
+            "answers": partial(answers.measure, data=data, names=2, every=200),
             "false_positives": partial(false_positives.measure, data=data, every=20),
             "authors": partial(authors.measure, data=data, drawn=1),
             "matcher": partial(matcher.measure, vocabulary=20_000),
@@ -64,6 +66,7 @@ def parts(data: Path, *, quick: bool = False) -> Mapping[str, Part]:
         "detection": partial(detection.measure, data=data),
         "recall": recall.measure,
         "disguises": partial(held_out.measure, data=data),
+        "answers": partial(answers.measure, data=data),
         "false_positives": partial(false_positives.measure, data=data),
         "authors": partial(authors.measure, data=data),
         "matcher": matcher.measure,

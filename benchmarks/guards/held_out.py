@@ -22,11 +22,11 @@ Tell = Callable[[str, float], None]
 
 def measure(tell: Tell, data: Path = DATA, names: int = NAMES) -> dict[str, Any]:
     """Recall by kind and way, of names alone; a hit names the right person."""
-    people = _people(data, names)
+    people = people_of(data, names)
     everybody = dict.fromkeys((*people, *(form.name for form in inflected())))
     policy = compile_policy(1, {name: Target(name, (name,)) for name in everybody})
     outcomes: dict[str, dict[str, list[bool]]] = {}
-    for kind, way, name, text in _texts(random.Random(5), people):
+    for kind, way, name, text in texts_about(random.Random(5), people):
         if way not in outcomes.setdefault(kind, {}):
             tell(f"{kind}: {way}", len(outcomes) / 8)
         found = {match.target for match in policy.examine(rendered(text))}
@@ -40,7 +40,8 @@ def measure(tell: Tell, data: Path = DATA, names: int = NAMES) -> dict[str, Any]
     }
 
 
-def _people(data: Path, count: int) -> list[str]:
+def people_of(data: Path, count: int) -> list[str]:
+    """So many names each of the demonstration, of TOFU's authors and of nobody."""
     rng = random.Random(3)
     names = [person.name for person in build_world().people][:count]
     names += [author.name for author in tofu_authors(data)[0]][:count]
@@ -48,7 +49,7 @@ def _people(data: Path, count: int) -> list[str]:
     return [*dict.fromkeys(names)]
 
 
-def _texts(rng: random.Random, people: list[str]) -> Iterator[tuple[str, str, str, str]]:
+def texts_about(rng: random.Random, people: list[str]) -> Iterator[tuple[str, str, str, str]]:
     """Kind, way, whose name, text."""
     for kind, ways in WAYS.items():
         for way, write in ways.items():

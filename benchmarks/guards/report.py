@@ -128,6 +128,26 @@ def disguises_table(figures: Figures) -> str:
     return f"{_markdown(lines)}\n\nLess than 95 %:\n\n{_markdown(missed)}"
 
 
+def answers_table(figures: Figures) -> str:
+    """Names cut out of answers, what is missed, and honest answers."""
+    lines = [["kind", "cut", "at least (95 %)", "n", "cut as they are given only"]]
+    missed = [["kind", "way", "cut", "n"]]
+    for kind, ways in figures["answers_cut_detail"].items():
+        row, plain = figures["answers_cut"][kind], figures["answers_cut_verbatim"][kind]
+        cells = (_percent(row["share"]), _percent(row["lower"]), f"{row['n']:,.0f}", _percent(plain["share"]))
+        lines.append([kind, *cells])
+        worst = sorted(ways.items(), key=lambda way: way[1]["share"])
+        missed += [[kind, way, _percent(one["share"]), f"{one['n']:,.0f}"] for way, one in worst if one["share"] < 0.95]
+    honest = [["honest answers", "cut", "n", "rate", "at most (95 %)"]]
+    honest += [[label, *_counted(row)] for label, row in figures["answers_honest"].items()]
+    cost = figures["answers_us_per_token"]
+    summary = (
+        f"Of honest answers {_percent(figures['answers_held'])} of the tokens wait for what follows; the audit of one "
+        f"takes {cost['all forms']:.1f} µs, {cost['verbatim']:.1f} where names are read as they are given only."
+    )
+    return "\n\n".join((_markdown(lines), _markdown(honest), summary, "Less than 95 %:", _markdown(missed)))
+
+
 def false_positives_table(figures: Figures) -> str:
     """By source and by language, with bounds."""
     whole, seen = figures["fpr_all"], figures["fpr_seen"]
@@ -284,6 +304,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Figures], str], Callable[[Figures, P
     "detection": ("detection", detection_table, detection_plot),
     "recall": ("recall_detail", recall_table, recall_plot),
     "disguises": ("disguises_detail", disguises_table, None),
+    "answers": ("answers_cut_detail", answers_table, None),
     "false positives": ("fpr_by_source", false_positives_table, None),
     "authors": ("authors_described", authors_table, None),
     "matcher": ("matcher_detail", matcher_table, None),

@@ -8,7 +8,7 @@ matches nothing is passed on exactly as it came.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.guards.escapes import characters
 from gateway.guards.hashed import OPENING_LETTERS, HashedPhrases
@@ -16,8 +16,7 @@ from gateway.guards.normalise import SYMBOLS, Kind, Symbol
 from gateway.guards.phrase_set import ANCHORED, FREE, PhraseSet, is_edge
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(NamedTuple):
     """Text that may be sent now. Once blocked, nothing more will come."""
 
     text: str

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.endings import CLITICS, WEAK, bends_names, endings
-from gateway.guards.letters import Hashes, Joined, Numbers, Parts, Table, Words, merged_table
+from gateway.guards.letters import Hashes, Joined, Numbers, Parts, Table, Words, hash_of, merged_table
 from gateway.guards.normalise import BARRIER, Folded, fold
 from gateway.guards.romanise import ARABIC, FIRST_FOREIGN, HEBREW
 from gateway.guards.slips import is_first_name
@@ -43,6 +43,12 @@ _WORD = re.compile(r"\w+")
 def _key(first: Hashes, second: Hashes) -> Hashes:
     keys: Hashes = (first * _SALT) ^ (second * _THEN)
     return keys
+
+
+def _pair_key(first: str, second: str) -> int:
+    """The `_key` of two openings."""
+    last = (1 << 64) - 1
+    return (hash_of(first) * int(_SALT) & last) ^ (hash_of(second) * int(_THEN) & last)
 
 
 class InflectedText:
@@ -138,6 +144,11 @@ class InflectedNames:
         words = [word for name in names for word in name.split(" ")]
         self._bounds = np.append(0, np.cumsum([len(word) for word in words], dtype=np.int64))
         self._parts = Parts("".join(words))
+        ends = {word for name in names if name for word in (name.partition(" ")[0], name.rpartition(" ")[2])}
+        self.openings = frozenset(word[: _SHORT_OPENING if len(word) <= _SHORT_WORD else _OPENING] for word in ends)
+        """How the words begin with which a name does, in both orders."""
+        self.begun_openings = frozenset(word[:length] for word in self.openings for length in range(1, _OPENING + 1))
+        """The same, as far as they may have been read."""
 
     @classmethod
     def compiled(cls, names: Sequence[str]) -> "InflectedNames":
@@ -168,6 +179,16 @@ class InflectedNames:
     def keys(self) -> Hashes:
         """What `find` must be asked about."""
         return self._table.keys
+
+    def begin(self, first: str, second: str) -> bool:
+        """Whether the first two words of a name have these openings, in one of the orders."""
+        return _pair_key(first, second) in self._table
+
+    def begun(self, first: str, second: str) -> Iterator[tuple[str, ...]]:
+        """The words of the names that begin so, in the order in which they do."""
+        for found in self._table.of(_pair_key(first, second)):
+            words = tuple(self.names[found >> 1].split(" "))
+            yield (*words[-1:], *words[:-1]) if found & 1 else words
 
     def find(self, text: InflectedText, passed: Numbers) -> Iterator[tuple[int, int, int]]:
         """First and past-the-last letter of what may be a name in some case, and its number; of `passed` keys."""

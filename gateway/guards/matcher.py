@@ -71,6 +71,11 @@ class NameMatcher:
         return matcher
 
     @property
+    def segments(self) -> list[Segment]:
+        """The names as they are compiled, and maybe some that are no longer wanted."""
+        return [segment for segment, _ in self._segments]
+
+    @property
     def crowded(self) -> bool:
         """Whether so much has changed that `compacted` is worth its while."""
         small = sum(len(segment.names) for segment, _ in self._segments[1:])
@@ -137,7 +142,7 @@ class NameMatcher:
 
     def _hits(self, text: str) -> Iterator[tuple[Folded, Hits]]:
         """What is found in each way of folding a text where anything is."""
-        segments = [segment for segment, _ in self._segments]
+        segments = self.segments
         readings = (
             (fold(text), Reading.plain, Segment.search),
             (fold_lookalike(text), Reading.lookalike, Segment.search_lookalike),

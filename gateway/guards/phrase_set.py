@@ -38,6 +38,7 @@ class PhraseSet:
         self.patterns: list[str] = sorted(marked)
         self._complete = frozenset(marked)
         self._openings = frozenset(pattern[:length] for length in range(2, _OPENING + 1) for pattern in marked)
+        self._anywhere = frozenset(pattern[1] for pattern in marked if pattern.startswith(FREE))  # first letters
         self._has_gaps = any(GAP in pattern for pattern in marked)
         self.letters = frozenset(folded.text) - {BARRIER}
 
@@ -92,6 +93,8 @@ class PhraseSet:
     def advance(self, threads: Threads, last: int, symbol: Symbol) -> Threads:
         """The threads under way after one more symbol (neither separator nor ignored)."""
         letters = symbol.letters
+        if not (threads or is_edge(last, symbol.kind) or self._anywhere.intersection(letters)):
+            return ()
         edges = bytes((is_edge(last, symbol.kind),)) + bytes(len(letters) - 1)
         going = (way for thread in threads for way in self.follow(thread, letters, edges))
         return (*going, *self.begun(letters, edges))

@@ -10,6 +10,7 @@ from typing import Literal
 
 from gateway.audience import withheld
 from gateway.guards.actions import Response, strictest
+from gateway.guards.answer_names import AnswerNames
 from gateway.guards.descriptions import RECALL_BITS, DescriptionIndex
 from gateway.guards.encoder import Encoder
 from gateway.guards.hashed import HashedPhrases
@@ -172,6 +173,11 @@ class Policy:
         if table_id not in self._phrase_sets:
             self._phrase_sets[table_id] = PhraseSet(self.tables()[table_id])
         return self._phrase_sets[table_id]
+
+    def answer_names(self, table_ids: Iterable[str]) -> AnswerNames:
+        """Whose names answers may not tell in any form, for those of some tables that are of names."""
+        tables = (table for id_ in table_ids if isinstance(table := self._tables[id_], NamesTable))
+        return AnswerNames(self.matcher.segments, self.matcher.find, [table.members for table in tables])
 
     def with_changes(
         self,

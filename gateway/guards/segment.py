@@ -150,8 +150,8 @@ class Segment:
         self.near = near
         self._near_letters = near_letters
         self._mistyped = mistyped
-        self._spoken, self._respelt = spoken, respelt
-        self._inflected = inflected
+        self.spoken, self._respelt = spoken, respelt
+        self.inflected = inflected
         self._known = Filter(*written.keys, mistyped.keys, inflected.keys, near.keys)
         self._known_looks = Filter(*looking.keys)
         self._spellings: dict[int, list[Spelling]] = {}
@@ -223,15 +223,19 @@ class Segment:
             NearNames.compiled(list(near.values()), list(near)),
             near,
             MistypedNames.merged([segment._mistyped for segment, _ in many], numbers),
-            SpokenNames.merged([segment._spoken for segment, _ in many], numbers),
+            SpokenNames.merged([segment.spoken for segment, _ in many], numbers),
             SpokenNames.merged([segment._respelt for segment, _ in many], numbers),
-            InflectedNames.merged([segment._inflected for segment, _ in many], numbers),
+            InflectedNames.merged([segment.inflected for segment, _ in many], numbers),
         )
+
+    def sounding(self, words: tuple[str, ...], skeleton: str) -> bool:
+        """Whether words of another script with this skeleton are one of the names."""
+        return any(sounds_like(words, self._owners[number].name) for number in self.spoken.of(skeleton))
 
     def search(self, reading: Reading, hits: Hits) -> None:
         """Add what is named in a text, exactly or nearly."""
         respelt = self._respelt.find(reading.respelt) if len(self._respelt) else ()
-        for words, number in (*self._spoken.find(reading.spoken), *respelt):
+        for words, number in (*self.spoken.find(reading.spoken), *respelt):
             target, name, _ = self._owners[number]
             if sounds_like(words.words, name):
                 start, end = reading.folded.starts.searchsorted((words.start, words.end)).tolist()
@@ -272,7 +276,7 @@ class Segment:
     def _inflected_in(self, reading: Reading, passed: Numbers) -> Iterator[Span]:
         """The words that are some owner's name in a case."""
         if reading.inflected and len(passed):
-            for start, end, number in self._inflected.find(reading.inflected, passed):
+            for start, end, number in self.inflected.find(reading.inflected, passed):
                 yield start, end, self._owners[number].target
 
     def _fuzzy(

@@ -13,13 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.guards.han import SYLLABLES
-from gateway.guards.letters import Filter, Hashes, Joined, Numbers, Parts, Table, followed, merged_table, ragged
+from gateway.guards.letters import (
+    Filter,
+    Hashes,
+    Joined,
+    Numbers,
+    Parts,
+    Table,
+    followed,
+    hash_of,
+    merged_table,
+    ragged,
+)
 from gateway.guards.normalise import BARRIER, Kind, codes_of, kinds_of, text_of
 from gateway.guards.places import Among
 from gateway.guards.rereadings import names, other_letters, stems
 from gateway.guards.romanise import FIRST_FOREIGN, GERESH, HAN, HANGUL, HIRAGANA, KANA
 from gateway.guards.skeletons import LEAST_CLASSES, MOST_WORDS, of_words, skeletons
 
+OPENING_CLASSES = 2  # of a second word, behind which a name may be told from others
+BETWEEN = "|"
 _UNSPACED_NAME = 7  # characters that a word of a name may have where words are not set off by spaces
 _PARTICLE = 2  # characters that Korean may write on to a name
 _MOST_BETWEEN = 3
@@ -254,23 +267,46 @@ def spoken(text: str) -> SpokenText | None:
     return SpokenText(text, codes) if foreign.any() else None
 
 
+def _openings_of(way: str) -> Iterator[str]:
+    """One word and what is heard first of the next; and all words but some last ones, with a bar behind each."""
+    words = way.split(BETWEEN)
+    yield f"{words[0]}{BETWEEN}{words[1][:OPENING_CLASSES]}"
+    for count in range(1, len(words)):
+        yield "".join(f"{word}{BETWEEN}" for word in words[:count])
+
+
+def _table_of(numbered: Sequence[tuple[str, int]]) -> Table:
+    joined = Joined.of([letters for letters, _ in numbered])
+    keys = joined.parts.between(joined.starts, joined.ends)
+    return Table(keys, np.array([number for _, number in numbered], dtype=np.uint32))
+
+
 class SpokenNames:
     """Names by their skeletons."""
 
-    def __init__(self, table: Table):
+    def __init__(self, table: Table, openings: Table):
         self._table = table
+        self._openings = openings
         self._known = Filter(table.keys)
 
     @classmethod
     def compiled(cls, names: Sequence[str]) -> "SpokenNames":
         ways = [(way, number) for number, name in enumerate(names) for way in sorted(skeletons(name))]
-        joined = Joined.of([way for way, _ in ways])
-        keys = joined.parts.between(joined.starts, joined.ends)
-        return cls(Table(keys, np.array([number for _, number in ways], dtype=np.uint32)))
+        openings = dict.fromkeys((opening, number) for way, number in ways for opening in _openings_of(way))
+        return cls(_table_of(ways), _table_of([*openings]))
 
     @classmethod
     def merged(cls, many: "Sequence[SpokenNames]", numbers: Sequence[Numbers]) -> "SpokenNames":
-        return cls(merged_table([each._table for each in many], numbers))
+        tables = merged_table([each._table for each in many], numbers)
+        return cls(tables, merged_table([each._openings for each in many], numbers))
+
+    def begin(self, opening: str) -> bool:
+        """Whether a name begins with words of some skeletons, or with one word and `OPENING_CLASSES` of the next."""
+        return hash_of(opening) in self._openings
+
+    def of(self, skeleton: str) -> list[int]:
+        """The numbers of the names that have a skeleton."""
+        return self._table.of(hash_of(skeleton))
 
     def __len__(self) -> int:
         return len(self._table.keys)

@@ -14,10 +14,9 @@ from gateway.guards.policy import Policy
 from gateway.serving.adapters import Adapters
 from gateway.serving.canary import check_guard
 from gateway.serving.errors import SwapFailed, WeightsLost
-from gateway.serving.live import LivePolicy
+from gateway.serving.live import LivePolicy, watch_of
 from gateway.serving.observer import GuardObserver
 from gateway.serving.tables import drop_tables, load_tables
-from gateway.serving.watch import NameWatch
 from gateway.serving.weights import Weights
 
 logger = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class Enforcement:
                 if isinstance(error, SwapFailed):
                     raise
                 raise SwapFailed(f"the engine refused the policy ({type(error).__name__})") from None
-            watch = NameWatch([policy.phrase_set(table) for table in policy.names_tables])
+            watch = watch_of(policy, policy.names_tables)
             previous, self.live = self.live, LivePolicy(policy, adapter, tables.keys(), watch)
             if previous is not None:
                 self._retire(previous)

@@ -19,6 +19,7 @@ from vllm.exceptions import GracefulHTTPError
 from vllm.outputs import RequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from gateway.guards.answer_names import NamesAudit
 from gateway.guards.audit import Audit, OutputAudit
 from gateway.guards.matcher import Match
 from gateway.guards.policy import Policy
@@ -37,7 +38,7 @@ from gateway.serving.plan import Phrases, Plan, Planner, Reading, Request
 from gateway.serving.refusal import given_output, shaped
 from gateway.serving.rewriter import Rewriter
 from gateway.serving.vocabulary import silent_id
-from gateway.serving.watch import WatchedAudit
+from gateway.serving.watch import watched
 from gateway.tracing import span_apart
 
 logger = logging.getLogger(__name__)
@@ -268,8 +269,14 @@ class Generation:
 def _audit(plan: Plan, live: LivePolicy) -> Audit:
     """The audit of one answer: cheap where nobody was named or described."""
     if plan.decision == "pass":
-        return plan.audited(WatchedAudit(live.watch_over(plan.tables)))
-    return plan.audited(OutputAudit(_forbidden(plan, live), plan.rewrites))
+        return plan.audited(watched(live.watch_over(plan.tables), asked=plan.asked))
+    return plan.audited(_in_all_forms(OutputAudit(_forbidden(plan, live), plan.rewrites), plan, live))
+
+
+def _in_all_forms(audit: Audit, plan: Plan, live: LivePolicy) -> Audit:
+    """An audit that reads the names as prompts are read for them, too; not where it writes names back itself."""
+    forms = None if plan.rewrites else live.watch_over(plan.names_tables).forms
+    return NamesAudit(audit, forms, plan.asked) if forms else audit
 
 
 def _forbidden(plan: Plan, live: LivePolicy) -> list[Phrases]:

@@ -1,7 +1,7 @@
 """Policies in use: the one enforced now, and earlier ones whose last requests are still running."""
 
 import asyncio
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -9,6 +9,11 @@ from vllm.lora.request import LoRARequest
 
 from gateway.guards.policy import Policy
 from gateway.serving.watch import NameWatch
+
+
+def watch_of(policy: Policy, names_tables: Sequence[str]) -> NameWatch:
+    """What audits answers to prompts that name nobody, by the names that may not be told."""
+    return NameWatch([policy.phrase_set(table) for table in names_tables], policy.answer_names(names_tables))
 
 
 @dataclass(eq=False)
@@ -37,7 +42,7 @@ class LivePolicy:
         if names_tables == self.policy.names_tables:
             return self.watch
         if names_tables not in self._watches:
-            self._watches[names_tables] = NameWatch([self.policy.phrase_set(table) for table in names_tables])
+            self._watches[names_tables] = watch_of(self.policy, names_tables)
         return self._watches[names_tables]
 
     @contextmanager

@@ -2,10 +2,11 @@
 
 from typing import Protocol
 
+from gateway.guards.answer_names import NamesAudit
 from gateway.guards.audit import Audit, Released
 from gateway.guards.pattern_audit import PatternAudit
 from gateway.guards.pattern_set import NO_PATTERNS, PatternSet
-from gateway.serving.watch import TAIL, NameWatch, WatchedAudit
+from gateway.serving.watch import TAIL, NameWatch, WatchedAudit, watched
 
 
 class TakesUp(Protocol):
@@ -28,7 +29,7 @@ class NewerGuard:
         self._audit = audit
         self._said = ""  # the engine's last characters
         self._newer: tuple[NameWatch, PatternSet, str] | None = None
-        self._names: WatchedAudit | None = None
+        self._names: WatchedAudit | NamesAudit | None = None
         self._patterns: PatternAudit | None = None
         self._ended = False
 
@@ -46,7 +47,7 @@ class NewerGuard:
             return Released("", True)
         if self._newer is not None and not self._holds():
             (newer, patterns, prompt), self._newer = self._newer, None
-            self._names = WatchedAudit(newer, self._said)
+            self._names = watched(newer, self._said)
             self._patterns = PatternAudit(self._names, patterns, prompt, self._said) if patterns else None
         self._said = (self._said + text)[-TAIL:]
         if self._names is None:

@@ -13,11 +13,13 @@ from vllm import SamplingParams
 from vllm.inputs.engine import TokensInput, tokens_input
 
 from gateway.audience import audiences
+from gateway.guards.answer_names import CONTEXT
 from gateway.guards.audit import Audit
 from gateway.guards.clause import clause
 from gateway.guards.hashed import HashedPhrases
 from gateway.guards.instruction import instruction
 from gateway.guards.matcher import Match
+from gateway.guards.normalise import BARRIER
 from gateway.guards.pattern_audit import PatternAudit
 from gateway.guards.pattern_set import NO_PATTERNS, PatternSet
 from gateway.guards.phrase_set import PhraseSet
@@ -69,6 +71,8 @@ class Plan:
     patterns: PatternSet = NO_PATTERNS
     stated: str = ""
     subjects: frozenset[str] = frozenset()  # whom the prompt asks about
+    names_tables: tuple[str, ...] = ()  # those of the tables that have names only
+    asked: str = ""  # the end of the prompt, whose language the answer may be in
 
     def audited(self, audit: Audit) -> Audit:
         """An audit of its answers that looks for the patterns, too."""
@@ -153,9 +157,10 @@ class Planner:
         names_tables = policy.names_withheld(request.caller)
         patterns = policy.patterns.withheld(request.caller)
         stated = decoded.text if patterns.reads_prompts else ""
+        asked = decoded.text[-CONTEXT:].replace(BARRIER, "\n") + "\n"
         action = policy.response(matches, described)
         if action is None:
-            return Plan("pass", request.prompt, names_tables, patterns=patterns, stated=stated)
+            return Plan("pass", request.prompt, names_tables, patterns=patterns, stated=stated, asked=asked)
         if action == "refuse":
             return Plan("refuse", request.prompt, canned=refusal(_language(decoded.text, matches)))
         about = dict.fromkeys((*(match.target for match in matches), *described))
@@ -169,6 +174,8 @@ class Planner:
             patterns=patterns,
             stated=stated,
             subjects=frozenset(about),
+            names_tables=names_tables,
+            asked=asked,
         )
         if matches and action == "ignorance" and self._embeddings is not None:
             return replace(plan, prompt=self._embeddings.corrupted(plan.prompt, decoded, matches))

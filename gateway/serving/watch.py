@@ -5,9 +5,11 @@ where a text stands depends on its last few letters only; a full `OutputAudit` t
 as `HELD_LETTERS` letters of a name stand there or an escape could hide one. So at most its first letters are told.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from gateway.guards.answer_names import AnswerNames, NamesAudit
 from gateway.guards.audit import OutputAudit, Released
 from gateway.guards.normalise import SYMBOLS, Kind
 from gateway.guards.phrase_set import PhraseSet, Threads
@@ -25,6 +27,7 @@ class _Standing:
     threads: tuple[Threads, ...]  # by set of names
     last: int
     suspicious: bool
+    steps: dict[str, "_Standing"] = field(default_factory=dict, compare=False)
 
     @property
     def letters(self) -> int:
@@ -35,19 +38,25 @@ class _Standing:
 class NameWatch:
     """Shared by all answers under one policy. Costs nothing for names that are never begun."""
 
-    def __init__(self, names: Sequence[PhraseSet]) -> None:
+    def __init__(self, names: Sequence[PhraseSet], forms: AnswerNames | None = None) -> None:
         self.names = tuple(names)
+        self.forms = forms
         self.start = _Standing(((),) * len(self.names), Kind.SEPARATOR, False)
-        self._steps: dict[tuple[tuple[Threads, ...], int, str], _Standing] = {}
+        self._standings: dict[tuple[tuple[Threads, ...], int, bool], _Standing] = {}
+        self._steps = 0
 
     def step(self, standing: _Standing, text: str) -> _Standing:
         """Where the text stands after one more chunk."""
-        key = (standing.threads, standing.last, text)
-        following = self._steps.get(key)
+        following = standing.steps.get(text)
         if following is None:
-            if len(self._steps) >= CACHED_STEPS:
-                self._steps.clear()
-            following = self._steps[key] = self._read(standing, text)
+            self._steps += 1
+            if self._steps >= CACHED_STEPS:
+                self._steps = 0
+                for known in self._standings.values():
+                    known.steps.clear()
+                self._standings.clear()
+                self.start.steps.clear()
+            following = standing.steps[text] = self._read(standing, text)
         return following
 
     def _read(self, standing: _Standing, text: str) -> _Standing:
@@ -63,7 +72,17 @@ class NameWatch:
                 )
                 last = symbol.kind
                 suspicious = suspicious or any(map(_calls, self.names, threads))
-        return _Standing(threads, last, suspicious)
+        key = (threads, last, suspicious)
+        known = self._standings.get(key)
+        if known is None:
+            known = self._standings[key] = _Standing(*key)
+        return known
+
+
+def watched(watch: NameWatch, said: str = "", asked: str = "") -> "WatchedAudit | NamesAudit":
+    """The audit of one answer, or of what follows the part `said` of it; `asked` shows its language."""
+    audit = WatchedAudit(watch, said)
+    return NamesAudit(audit, watch.forms, asked, said) if watch.forms else audit
 
 
 def _calls(names: PhraseSet, threads: Threads) -> bool:
@@ -88,7 +107,7 @@ class WatchedAudit:
     def __init__(self, watch: NameWatch, said: str = "") -> None:
         self._watch = watch
         self._standing = watch.step(watch.start, said)
-        self._tail = said  # the last characters handed out
+        self._tail = deque([said], TAIL)  # the last pieces handed out, of a character at least
         self._audit: OutputAudit | None = None
         self._held = 0  # characters the full audit holds back
         self._told = 0  # how many of them were handed out before it took over
@@ -101,22 +120,24 @@ class WatchedAudit:
     def feed(self, text: str, final: bool = False) -> Released:
         """Take in the next chunk; give out what is settled."""
         if self._audit is None:
-            standing = self._watch.step(self._standing, text)
+            standing = self._standing.steps.get(text) or self._watch.step(self._standing, text)
             if not standing.suspicious:
                 self._standing = standing
-                self._tail = (self._tail + text)[-TAIL:]
+                if text:
+                    self._tail.append(text)
                 return Released(text, False)
             self._audit = OutputAudit(self._watch.names)
-            recent = _recent(self._tail, self._standing.letters)
+            recent = _recent("".join(self._tail)[-TAIL:], self._standing.letters)
             self._held = self._told = len(recent)
             self._take(self._audit.feed(recent))
         self._held += len(text)
         verdict = self._audit.feed(text, final)
         released = self._take(verdict)
-        self._tail = (self._tail + released)[-TAIL:]
+        if released:
+            self._tail.append(released)
         if not self._held:
             self._audit = None
-            self._standing = self._watch.step(self._watch.start, self._tail)
+            self._standing = self._watch.step(self._watch.start, "".join(self._tail)[-TAIL:])
         return Released(released, verdict.blocked)
 
     def _take(self, verdict: Released) -> str:
