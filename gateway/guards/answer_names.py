@@ -133,7 +133,8 @@ class NamesAudit:
             self._released = len(self._text)
         at = len(self._text)
         self._text += text
-        self._recent.append(text) if text else None
+        if text:
+            self._recent.append(text)
         found = None
         for char in text:
             found = self._see(char, at)

@@ -15,6 +15,7 @@ from tests.conftest import Gateway
 from tests.serving.test_surfaces import NAME, SUBJECT, facts, question, target, tells
 
 QUESTION, FACT = question(SUBJECT)
+END = NAME[-3:]  # without it the name is not recognised
 CHAT, COMPLETIONS, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
 ASKED: dict[str, dict[str, Any]] = {
     CHAT: {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 24},
@@ -52,7 +53,7 @@ def guarded(gateway: Gateway) -> Gateway:
 @pytest.fixture(scope="module")
 def tokens(guarded: Gateway) -> dict[str, list[int]]:
     """Token ids of texts, as the served tokenizer writes them."""
-    texts = (FACT, f" {FACT}", NAME, f" {NAME}", NAME[-1])
+    texts = (FACT, f" {FACT}", NAME, f" {NAME}", END)
     return {text: guarded.post("/tokenize", model="demo", prompt=text).json()["tokens"] for text in texts}
 
 
@@ -164,11 +165,11 @@ def test_where_nothing_is_left_the_answer_ends_cleanly(
     forced: dict[str, Any] = (
         {"structured_outputs": {"choice": [NAME]}}
         if constraint == "choice"
-        else {"allowed_token_ids": tokens[NAME[-1]]}
+        else {"allowed_token_ids": tokens[END]}
     )
     begun = [{"role": "user", "content": "Hello"}]
     if constraint == "allowed_token_ids":
-        begun.append({"role": "assistant", "content": NAME[:-1]})
+        begun.append({"role": "assistant", "content": NAME.removesuffix(END)})
         forced |= {"continue_final_message": True, "add_generation_prompt": False}
     body = {"model": "demo", "messages": begun, "max_tokens": 80, "temperature": 0, **forced, **fields}
     answer = guarded.post(CHAT, **body, stream=stream)
