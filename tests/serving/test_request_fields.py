@@ -163,9 +163,7 @@ def test_where_nothing_is_left_the_answer_ends_cleanly(
 ) -> None:
     """The client allows a name and nothing else: the answer stops before its last letters, for no visible reason."""
     forced: dict[str, Any] = (
-        {"structured_outputs": {"choice": [NAME]}}
-        if constraint == "choice"
-        else {"allowed_token_ids": tokens[END]}
+        {"structured_outputs": {"choice": [NAME]}} if constraint == "choice" else {"allowed_token_ids": tokens[END]}
     )
     begun = [{"role": "user", "content": "Hello"}]
     if constraint == "allowed_token_ids":
