@@ -46,8 +46,9 @@ _OWN_LETTERS = {
 }
 _MARKED = str.maketrans({"č": "ch", "ć": "ch", "š": "sh", "ş": "sh", "ś": "sh", "ž": "zh", "đ": "dj", "Đ": "Dj"})
 _MARKED |= str.maketrans({"Č": "Ch", "Ć": "Ch", "Š": "Sh", "Ş": "Sh", "Ś": "Sh", "Ž": "Zh"})
-_OF_TWO = "欧阳 歐陽 司马 司馬 诸葛 諸葛 上官 司徒 皇甫 令狐 尉迟 慕容 夏侯 东方 東方 公孙 公孫 长孙 南宫"
+_TWO_CHARACTERS = "欧阳 歐陽 司马 司馬 诸葛 諸葛 上官 司徒 皇甫 令狐 尉迟 慕容 夏侯 东方 東方 公孙 公孫 长孙 南宫"
 """Chinese family names of two characters."""
+_OF_TWO = frozenset(_TWO_CHARACTERS.split())
 _KOREAN = {
     **{"김": "Kim", "이": "Lee", "박": "Park", "최": "Choi", "정": "Jung", "강": "Kang", "조": "Cho", "윤": "Yoon"},
     **{"임": "Lim", "오": "Oh", "서": "Seo", "신": "Shin", "권": "Kwon", "황": "Hwang", "안": "Ahn", "류": "Ryu"},
@@ -124,7 +125,7 @@ def romanised(name: str) -> tuple[str, ...]:
         return ()
     words = unicodedata.normalize("NFC", name).split()
     if len(words) == 1 and 2 <= len(words[0]) <= 4 and within(words[0][0], HAN, HANGUL):
-        family = 2 if words[0][:2] in _OF_TWO.split() and len(words[0]) > 2 else 1
+        family = 2 if words[0][:2] in _OF_TWO and len(words[0]) > 2 else 1
         words = [words[0][:family], words[0][family:]]
     latin = " ".join("".join(map(anyascii, word)).capitalize() for word in words)
     ways = [latin, latin.replace("iya", "ia"), latin.replace("kh", "h").replace("Kh", "H")]
